@@ -1,0 +1,95 @@
+//! The command line: which subcommands there are and what they take.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::service::Service;
+use crate::{database, migrate, reset, serve, shell_env, token, up};
+
+/// Mestres Café: a coffee shop's backend, in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "mestres", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the whole shop on this machine and say where everything is
+    Up(up::Options),
+    /// Run one service; its settings come from the environment
+    Serve { service: Service },
+    /// Bring databases to this version's schema and declare the streams, then exit
+    Migrate {
+        /// Only this service's database
+        service: Option<database::Schema>,
+    },
+    /// Print the running shop's addresses as `export` lines, for `eval "$(mestres env)"`
+    Env,
+    /// Delete the local shop's data and keys, keep the downloaded servers
+    Reset,
+    /// Print a token that the local shop accepts
+    Token(token::Options),
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Up(options) => up::run(options),
+            Command::Serve { service } => serve::run(service),
+            Command::Migrate { service } => migrate::run(service),
+            Command::Env => shell_env::run(),
+            Command::Reset => reset::run(),
+            Command::Token(options) => token::run(&options),
+        }
+    }
+}
+
+/// 2 when something must be installed or set first and the message says what, 1 for the rest.
+pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.chain().any(|cause| cause.is::<data_plane::NotFound>()) { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn accepts(line: &str) {
+        if let Err(refusal) = Cli::try_parse_from(line.split(' ')) {
+            panic!("`{line}` was refused: {refusal}");
+        }
+    }
+
+    #[track_caller]
+    fn refuses(line: &str, because: &str) {
+        let refusal = Cli::try_parse_from(line.split(' ')).expect_err(line).to_string();
+        assert!(refusal.contains(because), "`{line}` was refused with: {refusal}");
+    }
+
+    #[test]
+    fn every_documented_line_parses() {
+        accepts("mestres up");
+        accepts("mestres up --products 100000 --gateways 2 --json");
+        for service in ["gateway", "catalog", "metrics", "cache-invalidator"] {
+            accepts(&format!("mestres serve {service}"));
+        }
+        accepts("mestres migrate");
+        accepts("mestres migrate catalog");
+        accepts("mestres env");
+        accepts("mestres reset");
+        accepts("mestres token --role admin --user 1");
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_the_reason() {
+        refuses("mestres serve florist", "cache-invalidator");
+        refuses("mestres up --gateways 0", "1..=16");
+        refuses("mestres up --products many", "--products");
+        refuses("mestres token --role barista --user 1", "customer");
+        refuses("mestres token --role admin --user 0", "--user");
+        refuses("mestres token --role admin", "--user");
+    }
+}

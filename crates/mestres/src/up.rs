@@ -1,0 +1,248 @@
+//! `mestres up`: the whole shop on this machine, from nothing to the first answer, and back to nothing.
+
+mod data;
+mod narrator;
+mod running;
+mod services;
+pub(crate) mod state;
+mod table;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use bootstrap::config::Environment;
+use crate::pending::catalog::seed::{self, Loaded};
+use clap::Args;
+use futures_util::future::join_all;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::database::{self, Schema};
+use crate::folder::Folder;
+use crate::secrets::Secrets;
+use crate::dev_key;
+use crate::supervise::{Event, Supervised};
+use data::DataPlane;
+use narrator::Narrator;
+use services::{Plan, Stops};
+use state::{Lock, Phase, State};
+use table::{Line, Style, Table, took_ms};
+
+/// From the start of the services to all of them ready.
+const HEALTHY_WITHIN: Duration = Duration::from_secs(60);
+/// After this long without all ready, we say who is missing and why.
+const EXPLAIN_AFTER: Duration = Duration::from_secs(5);
+/// A service that ends this often before it was ever ready has a cause that no further start removes.
+const FIRST_STARTS_MAX: u32 = 3;
+/// Events that wait while a line is printed.
+const EVENTS_MAX: usize = 64;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Fill an empty catalog with this many products: the demo shop's, then generated ones
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    products: Option<u32>,
+    /// How many gateways to run, on ports 3000, 3001, …
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    gateways: u16,
+    /// Say everything as one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Returns when the shop was told to stop and has stopped, or at once when another `up` runs it already.
+pub(crate) fn run(options: Options) -> anyhow::Result<()> {
+    ensure!(
+        Environment::read()? == Environment::Development,
+        "`mestres up` is for development, and the environment says production; unset NODE_ENV and MESTRES_ENV"
+    );
+    let folder = Folder::find()?;
+    folder.create()?;
+    let table = Table::new(if options.json { Style::Json } else { Style::for_people() });
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let outcome = runtime.block_on(async {
+        match Lock::take(&folder)? {
+            Some(_held_to_the_end) => start_and_stop(&options, &folder, table).await,
+            None => running::show(&folder, table).await,
+        }
+    });
+    // A download that was interrupted may still sit in a blocking call; it ends with the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn start_and_stop(options: &Options, folder: &Folder, table: Table) -> anyhow::Result<()> {
+    let mut shop = Shop { narrator: Narrator::begin(folder, table)?, data: DataPlane::default(), services: Vec::new() };
+    let (sender, mut events) = mpsc::channel(EVENTS_MAX);
+
+    let outcome = tokio::select! {
+        outcome = shop.open(options, folder, sender, &mut events) => outcome,
+        told = told_to_stop() => told,
+    };
+    drop(events);
+    let stopped = shop.close(folder).await;
+    outcome.and(stopped)
+}
+
+/// Until somebody presses Ctrl-C, sends SIGTERM or closes the terminal.
+async fn told_to_stop() -> anyhow::Result<()> {
+    let listen = |kind| signal(kind).context("cannot listen to signals");
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    Ok(())
+}
+
+/// What has been started so far, so that it can be stopped from any point of the start.
+struct Shop {
+    narrator: Narrator,
+    data: DataPlane,
+    /// Name, turn at the stop, process.
+    services: Vec<(String, Stops, Supervised)>,
+}
+
+impl Shop {
+    /// Starts everything, then keeps it running. Returns only with an error.
+    async fn open(
+        &mut self,
+        options: &Options,
+        folder: &Folder,
+        sender: mpsc::Sender<Event>,
+        events: &mut mpsc::Receiver<Event>,
+    ) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let secrets = Secrets::load_or_create(folder)?;
+        dev_key::ensure(folder)?;
+
+        self.data.start(folder, &mut self.narrator).await?;
+        let schema_begun = Instant::now();
+        let admin_url = &self.data.admin_url;
+        database::prepare(admin_url, &secrets).await?;
+        let owner_url = database::owner_url(admin_url, &secrets)?;
+        let (applied, ()) = tokio::try_join!(
+            database::migrate(&owner_url, &Schema::ALL),
+            database::declare_streams(&self.data.nats_url),
+        )?;
+        let loaded = self.load_demo_shop(options, &secrets).await?;
+        self.narrator.say(Line::Schema {
+            applied,
+            products: loaded.products,
+            categories: loaded.categories,
+            took_ms: took_ms(schema_begun),
+        })?;
+
+        let services_begun = Instant::now();
+        let plan = Plan::new(folder, &self.data, &secrets, options.gateways)?;
+        self.narrator.state.services = plan.processes();
+        self.narrator.state.exports = plan.exports.clone();
+        for (program, stops) in plan.programs.clone() {
+            self.services.push((program.name.clone(), stops, Supervised::start(program, sender.clone())));
+        }
+        self.until_all_ready(events).await?;
+        self.narrator.say(Line::Services {
+            names: plan.names(),
+            healthy: self.services.len(),
+            took_ms: took_ms(services_begun),
+        })?;
+        for line in plan.addresses() {
+            self.narrator.say(line)?;
+        }
+        self.narrator.state.phase = Phase::Ready;
+        self.narrator.say(Line::Ready { took_ms: took_ms(begun) })?;
+
+        self.keep_open(events).await
+    }
+
+    async fn load_demo_shop(&mut self, options: &Options, secrets: &Secrets) -> anyhow::Result<Loaded> {
+        let url = database::login_url(&self.data.admin_url, Schema::Catalog, secrets)?;
+        let wanted = match options.products {
+            Some(products) => usize::try_from(products).context("too many products for this machine")?,
+            None => seed::DEMO_PRODUCTS,
+        };
+        if wanted > seed::DEMO_PRODUCTS {
+            self.narrator.mention(&Line::Note { text: format!("an empty catalog gets {wanted} products") });
+        }
+        let loaded = seed::load(&url, wanted, |_so_far| {}).await.context("cannot load the demo shop")?;
+        if options.products.is_some() && loaded.products != wanted {
+            let found = loaded.products;
+            let text = format!("the catalog has {found} products; `mestres reset` first to get {wanted}");
+            self.narrator.say(Line::Note { text })?;
+        }
+        Ok(loaded)
+    }
+
+    async fn until_all_ready(&mut self, events: &mut mpsc::Receiver<Event>) -> anyhow::Result<()> {
+        let deadline = tokio::time::Instant::now() + HEALTHY_WITHIN;
+        let explain_at = tokio::time::Instant::now() + EXPLAIN_AFTER;
+        let mut explained = false;
+        let mut waiting: Vec<(String, u32)> =
+            self.services.iter().map(|(name, ..)| (name.clone(), 0)).collect();
+        while !waiting.is_empty() {
+            tokio::select! {
+                Some(event) = events.recv() => match event {
+                    Event::Started { name, pid } => self.narrator.started(&name, pid)?,
+                    Event::Ready { name, .. } => waiting.retain(|(other, _)| *other != name),
+                    Event::Ended { name, why, last_lines, retry_in } => {
+                        self.narrator.ended(&name)?;
+                        let starts = waiting.iter_mut().find(|(other, _)| *other == name).map(|(_, starts)| {
+                            *starts += 1;
+                            *starts
+                        });
+                        if starts == Some(FIRST_STARTS_MAX) {
+                            let end = last_lines.join("\n    ");
+                            bail!("{name} {why}, {FIRST_STARTS_MAX} times in a row; its last lines:\n    {end}");
+                        }
+                        self.narrator.crashed(name, why, last_lines, retry_in);
+                    }
+                },
+                () = tokio::time::sleep_until(explain_at), if !explained => {
+                    explained = true;
+                    for (name, _) in &waiting {
+                        self.narrator.explain(name).await;
+                    }
+                }
+                () = tokio::time::sleep_until(deadline) => {
+                    let names: Vec<&str> = waiting.iter().map(|(name, _)| name.as_str()).collect();
+                    bail!("not ready within {HEALTHY_WITHIN:?}: {}; see .mestres/logs", names.join(", "));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Until told to stop: tells of crashes and recoveries, and notes new process ids.
+    async fn keep_open(&mut self, events: &mut mpsc::Receiver<Event>) -> anyhow::Result<()> {
+        while let Some(event) = events.recv().await {
+            match event {
+                Event::Started { name, pid } => self.narrator.started(&name, pid)?,
+                Event::Ready { name, took } => self.narrator.recovered(name, took),
+                Event::Ended { name, why, last_lines, retry_in } => {
+                    self.narrator.ended(&name)?;
+                    self.narrator.crashed(name, why, last_lines, retry_in);
+                }
+            }
+        }
+        bail!("nobody supervises the services any more")
+    }
+
+    /// Gateways first, so that nothing new comes in; the data plane last, so that everybody can finish.
+    async fn close(self, folder: &Folder) -> anyhow::Result<()> {
+        let Self { mut narrator, data, services } = self;
+        let begun = Instant::now();
+        narrator.mention(&Line::Stopping);
+        let (gateways, others): (Vec<_>, Vec<_>) =
+            services.into_iter().partition(|(_, stops, _)| *stops == Stops::First);
+        for group in [gateways, others] {
+            join_all(group.into_iter().map(|(_, _, service)| service.stop())).await;
+        }
+        let stopped = data.stop().await;
+        State::remove(folder);
+        narrator.mention(&Line::Stopped { took_ms: took_ms(begun) });
+        stopped
+    }
+}

@@ -1,0 +1,226 @@
+//! Which processes make up the shop, where each listens, and what each is told.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::database::{self, Schema};
+use crate::folder::Folder;
+use crate::log_file::LogFile;
+use crate::port::Ports;
+use crate::secrets::Secrets;
+use crate::serve::SUPERVISED;
+use crate::service::Service;
+use crate::supervise::Program;
+use crate::up::data::DataPlane;
+use crate::up::state::Process;
+use crate::up::table::Line;
+
+const GATEWAY_PORT: u16 = 3000;
+const CATALOG_GRPC_PORT: u16 = 50_051;
+const METRICS_GRPC_PORT: u16 = 50_052;
+const INVALIDATOR_GRPC_PORT: u16 = 50_053;
+const GATEWAY_INTERNAL_PORT: u16 = 9000;
+const CATALOG_INTERNAL_PORT: u16 = 9001;
+const METRICS_INTERNAL_PORT: u16 = 9002;
+const INVALIDATOR_INTERNAL_PORT: u16 = 9003;
+/// Further gateways' internal ports, above those of the services.
+const MORE_GATEWAYS_INTERNAL_PORT: u16 = 9010;
+
+/// When a process is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stops {
+    /// It lets requests in.
+    First,
+    /// Others need it.
+    Last,
+}
+
+pub(crate) struct Plan {
+    pub(crate) programs: Vec<(Program, Stops)>,
+    /// Addresses and keys for whoever works with the running shop.
+    pub(crate) exports: Vec<(String, String)>,
+    gateways: Vec<SocketAddr>,
+    /// What differs from the usual ports, in words.
+    moved: Vec<String>,
+}
+
+impl Plan {
+    pub(crate) fn new(
+        folder: &Folder,
+        data: &DataPlane,
+        secrets: &Secrets,
+        gateways: u16,
+    ) -> anyhow::Result<Self> {
+        let mut plan = Draft { folder, data, ports: Ports::default(), moved: Vec::new(), programs: Vec::new() };
+        let first_port = bootstrap::config::parsed("PORT", GATEWAY_PORT)?;
+
+        let catalog = plan.port("catalog (gRPC)", CATALOG_GRPC_PORT)?;
+        let metrics = plan.port("metrics (gRPC)", METRICS_GRPC_PORT)?;
+        let invalidator = plan.port("cache-invalidator (gRPC)", INVALIDATOR_GRPC_PORT)?;
+        let catalog_url = format!("http://{catalog}");
+        let metrics_url = format!("http://{metrics}");
+        let catalog_database = database::login_url(&data.admin_url, Schema::Catalog, secrets)?;
+        let invalidator_database = database::login_url(&data.admin_url, Schema::CacheInvalidator, secrets)?;
+
+        plan.add(Service::Catalog, Service::Catalog.name(), CATALOG_INTERNAL_PORT, [
+            ("MESTRES_GRPC_ADDR", catalog.to_string()),
+            ("MESTRES_DATABASE_URL", catalog_database.clone()),
+            ("MESTRES_TOKEN_KEY", secrets.token_key.clone()),
+            ("MESTRES_METRICS_URL", metrics_url.clone()),
+        ])?;
+        plan.add(Service::Metrics, Service::Metrics.name(), METRICS_INTERNAL_PORT, [
+            ("MESTRES_GRPC_ADDR", metrics.to_string()),
+        ])?;
+        plan.add(Service::CacheInvalidator, Service::CacheInvalidator.name(), INVALIDATOR_INTERNAL_PORT, [
+            ("MESTRES_GRPC_ADDR", invalidator.to_string()),
+            ("MESTRES_DATABASE_URL", invalidator_database),
+            ("MESTRES_METRICS_URL", metrics_url.clone()),
+        ])?;
+        let mut addresses = Vec::new();
+        for number in 1..=gateways {
+            let name = if number == 1 { "gateway".to_owned() } else { format!("gateway-{number}") };
+            let internal = match number {
+                1 => GATEWAY_INTERNAL_PORT,
+                further => MORE_GATEWAYS_INTERNAL_PORT + further - 2,
+            };
+            let address = plan.port(&name, first_port + number - 1)?;
+            addresses.push(address);
+            plan.add(Service::Gateway, &name, internal, [
+                ("MESTRES_HOST", address.ip().to_string()),
+                ("PORT", address.port().to_string()),
+                ("MESTRES_CATALOG_URL", catalog_url.clone()),
+                ("MESTRES_METRICS_URL", metrics_url.clone()),
+                ("MESTRES_TOKEN_KEY", secrets.token_key.clone()),
+            ])?;
+        }
+
+        let Draft { moved, programs, .. } = plan;
+        let exports = [
+            ("MESTRES_DATABASE_ADMIN_URL", data.admin_url.clone()),
+            ("MESTRES_DATABASE_OWNER_URL", database::owner_url(&data.admin_url, secrets)?),
+            ("REDIS_URL", data.redis_url.clone()),
+            ("NATS_URL", data.nats_url.clone()),
+            ("MESTRES_CATALOG_URL", catalog_url),
+            ("MESTRES_METRICS_URL", metrics_url),
+            ("MESTRES_JWKS_FILE", folder.jwks().display().to_string()),
+            ("MESTRES_TOKEN_KEY", secrets.token_key.clone()),
+            ("MESTRES_SHOP_URL", format!("http://{}", addresses[0])),
+        ];
+        let exports = exports.into_iter().map(|(variable, value)| (variable.to_owned(), value)).collect();
+        Ok(Self { programs, exports, gateways: addresses, moved })
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.programs.iter().map(|(program, _)| program.name.clone()).collect()
+    }
+
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        let process = |(program, _): &(Program, Stops)| Process {
+            name: program.name.clone(),
+            pid: None,
+            internal_http: program.internal_http,
+        };
+        self.programs.iter().map(process).collect()
+    }
+
+    /// Where things are, and what to try first.
+    pub(crate) fn addresses(&self) -> Vec<Line> {
+        let mut lines: Vec<Line> = self.moved.iter().map(|text| Line::Note { text: text.clone() }).collect();
+        let shop = format!("http://localhost:{}", self.gateways[0].port());
+        let all_gateways = match self.gateways.as_slice() {
+            [_] => String::new(),
+            several => {
+                let ports: Vec<String> = several.iter().map(|gateway| gateway.port().to_string()).collect();
+                format!("{} gateways: {}", several.len(), ports.join(" "))
+            }
+        };
+        let internal: Vec<String> = self
+            .programs
+            .iter()
+            .map(|(program, _)| format!("{} {}", program.name, program.internal_http.port()))
+            .collect();
+        let first_internal = self.programs.iter().find(|(_, stops)| *stops == Stops::First);
+        let metrics = first_internal.map_or(String::new(), |(gateway, _)| gateway.internal_http.to_string());
+        let mut address = |what: &str, address: String, note: String| {
+            lines.push(Line::Address { what: what.to_owned(), address, note });
+        };
+        address("Shop API", format!("{shop}/api/v1/products"), all_gateways);
+        address("API contract", format!("{shop}/api/openapi.json"), "OpenAPI 3.1".to_owned());
+        address("Metrics", format!("http://{metrics}/metrics"), internal.join(", "));
+        address("Logs", ".mestres/logs/".to_owned(), "one file per service".to_owned());
+
+        let mut try_this = |command: String, note: &str| {
+            lines.push(Line::Try { command, note: note.to_owned() });
+        };
+        try_this(format!("curl -i {}/api/v1/products", &shop["http://".len()..]), "twice: look at X-Cache-Hit");
+        try_this(format!("{} token --role admin --user 1", ourselves()), "for the admin routes");
+        lines
+    }
+}
+
+/// A plan in the making.
+struct Draft<'a> {
+    folder: &'a Folder,
+    data: &'a DataPlane,
+    ports: Ports,
+    moved: Vec<String>,
+    programs: Vec<(Program, Stops)>,
+}
+
+impl Draft<'_> {
+    fn port(&mut self, what: &str, usual: u16) -> anyhow::Result<SocketAddr> {
+        let given = self.ports.next_free(usual)?;
+        if given.port() != usual {
+            self.moved.push(format!("port {usual} is taken, so {what} is on {}", given.port()));
+        }
+        Ok(given)
+    }
+
+    fn add<const N: usize>(
+        &mut self,
+        service: Service,
+        name: &str,
+        usual_internal_port: u16,
+        settings: [(&'static str, String); N],
+    ) -> anyhow::Result<()> {
+        let internal_http = self.port(&format!("{name} (internal HTTP)"), usual_internal_port)?;
+        let common = [
+            ("MESTRES_ENV", "development".to_owned()),
+            ("MESTRES_INSTANCE", name.to_owned()),
+            ("MESTRES_INTERNAL_HTTP_ADDR", internal_http.to_string()),
+            ("MESTRES_JWKS_FILE", self.folder.jwks().display().to_string()),
+            ("MESTRES_DRAIN_DELAY_S", "0".to_owned()),
+            ("REDIS_URL", self.data.redis_url.clone()),
+            ("NATS_URL", self.data.nats_url.clone()),
+            (SUPERVISED, "1".to_owned()),
+        ];
+        // A service gets its own login and no other.
+        let withheld = ["MESTRES_DATABASE_ADMIN_URL", "MESTRES_DATABASE_OWNER_URL", "MESTRES_DATABASE_URL"];
+        let withheld = withheld.into_iter().map(|variable| (variable, None));
+        let set = common.into_iter().chain(settings).map(|(variable, value)| (variable, Some(value)));
+        let program = Program {
+            name: name.to_owned(),
+            executable: std::env::current_exe().context("cannot tell where this program is")?,
+            arguments: ["serve", service.name()].map(OsString::from).to_vec(),
+            environment: withheld.chain(set).collect(),
+            log: LogFile::begin(&self.folder.logs(), name)?,
+            internal_http,
+        };
+        let stops = if service == Service::Gateway { Stops::First } else { Stops::Last };
+        self.programs.push((program, stops));
+        Ok(())
+    }
+}
+
+/// This program as one would type it here.
+fn ourselves() -> String {
+    let typed = || -> Option<PathBuf> {
+        let executable = std::env::current_exe().ok()?;
+        let here = std::env::current_dir().ok()?;
+        Some(executable.strip_prefix(&here).map_or_else(|_| executable.clone(), PathBuf::from))
+    };
+    typed().map_or_else(|| "mestres".to_owned(), |path| path.display().to_string())
+}
