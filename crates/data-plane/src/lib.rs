@@ -26,7 +26,7 @@ mod tools;
 mod version;
 
 pub use nats::{Nats, NatsOptions};
-pub use place::{Place, PlaceError, place};
+pub use place::{Place, PlaceError, place, temporary_folder};
 pub use port::Port;
 pub use postgres::{Auth, Durability, Postgres, PostgresOptions};
 pub use redis::{Eviction, Redis, RedisOptions};

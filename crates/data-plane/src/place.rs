@@ -52,6 +52,16 @@ pub fn place(wanted: &Path) -> Result<Place, PlaceError> {
     attempt().map_err(|source| PlaceError { wanted: wanted.to_owned(), source })
 }
 
+/// A temporary folder that stands for `owner` (any path, such as a checkout): the same one every time, ours
+/// alone, and the servers' account can pass through it.
+///
+/// # Errors
+/// When it cannot be made, or somebody else made it before us.
+pub fn temporary_folder(owner: &Path) -> Result<PathBuf, PlaceError> {
+    temporary_home(Account::of_servers(), owner)
+        .map_err(|source| PlaceError { wanted: owner.to_owned(), source })
+}
+
 /// A folder of our own below the first temporary folder that `account` can enter, named after `wanted`.
 fn temporary_home(account: Account, wanted: &Path) -> io::Result<PathBuf> {
     let base = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()]

@@ -27,11 +27,11 @@ const COPY: Duration = Duration::from_secs(60);
 const SET_PASSWORD: Duration = Duration::from_secs(30);
 const SUPERUSER: &str = "postgres";
 
-/// What a crash of the machine may cost. A crash of PostgreSQL alone costs nothing in either case.
+/// What a crash of the machine may cost. A crash of PostgreSQL alone costs no confirmed commit in either case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// `fsync` and `synchronous_commit` off: a power loss may ruin the whole folder. For data that can be made
-    /// again.
+    /// `fsync` off: a power loss may ruin the whole folder. For data that can be made again. Commits still reach
+    /// the system before they are confirmed (a mere write, then), so that a killed server loses none.
     Volatile,
     /// As PostgreSQL comes.
     Durable,
@@ -181,6 +181,14 @@ impl Postgres {
         self.server.kill()
     }
 
+    /// [`Postgres::kill`] for destructors: blocks for the milliseconds that takes.
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn kill_now(&mut self) -> io::Result<()> {
+        self.server.kill()
+    }
+
     /// Starts the server again on the same port and data, and returns when it answers. Stops it first when it
     /// still runs.
     ///
@@ -243,7 +251,7 @@ fn arguments(options: &PostgresOptions, data_dir: &Path, hba: &Path) -> Vec<OsSt
         settings.push(("client_connection_check_interval", "1s".to_owned()));
     }
     if options.durability == Durability::Volatile {
-        for name in ["fsync", "synchronous_commit", "full_page_writes"] {
+        for name in ["fsync", "full_page_writes"] {
             settings.push((name, "off".to_owned()));
         }
         settings.push(("wal_level", "minimal".to_owned()));
