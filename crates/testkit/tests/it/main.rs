@@ -1,0 +1,7 @@
+//! What the other crates' tests rely on.
+
+mod database;
+mod eventually;
+mod fault_proxy;
+mod servers;
+mod shared_postgres;
