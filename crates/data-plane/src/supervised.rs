@@ -61,6 +61,9 @@ pub(crate) struct Supervised {
 impl Supervised {
     /// Starts the server and returns when its process exists.
     pub(crate) fn spawn(launch: Launch<'_>) -> io::Result<Self> {
+        if let Some(dir) = launch.log.parent() {
+            std::fs::create_dir_all(dir)?;
+        }
         let log = File::options().create(true).append(true).open(launch.log)?;
         let mut command = Command::new("/bin/sh");
         command.args(["-c", SCRIPT, "supervise", signal_name(launch.polite)]);

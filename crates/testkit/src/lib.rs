@@ -5,7 +5,7 @@
 //! - [`Redis`], [`Nats`], [`Postgres`]: a server of one's own, to kill and restart.
 //! - [`FaultProxy`]: a network that delays, freezes or cuts.
 //! - [`eventually`]: waiting for something without sleeping.
-//! - [`jwt`]: callers.
+//! - Module [`jwt`] for callers.
 //!
 //! Everything may be used by many tests and processes at once, and nothing is left running: servers end with
 //! the tests that use them, also when a test process is killed.

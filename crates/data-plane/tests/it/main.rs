@@ -13,23 +13,23 @@ async fn tools() -> Tools {
     let tool_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.mestres/tools");
     let mut said = Vec::new();
     let search = Search { tool_dir, install: Install::Allowed };
-    Tools::find(&search, &mut |line| said.push(line.to_owned())).await.unwrap()
+    Tools::find(&search, &mut |line| said.push(line.to_owned())).await.expect("the servers' programs")
 }
 
 /// A folder that the servers' account can pass through.
 fn folder() -> (tempfile::TempDir, PathBuf) {
     use std::os::unix::fs::PermissionsExt as _;
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let passable = std::fs::Permissions::from_mode(0o711);
+    std::fs::set_permissions(dir.path(), passable).expect("the folder is ours");
     let path = dir.path().join("data");
     (dir, path)
 }
 
 /// Whether a process runs; one that has ended but was not collected does not.
 fn runs(pid: u32) -> bool {
-    let state =
-        std::process::Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
-    let state = String::from_utf8(state.stdout).unwrap();
+    let ps = std::process::Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output();
+    let state = String::from_utf8(ps.expect("ps is there").stdout).expect("ps prints text");
     !state.trim().is_empty() && !state.trim().starts_with('Z')
 }
 

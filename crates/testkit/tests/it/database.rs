@@ -9,7 +9,8 @@ use testkit::{database, eventually, postgres};
 static MIGRATOR: Migrator = sqlx::migrate!("tests/it/migrations");
 
 async fn notes(connection: &mut PgConnection) -> i64 {
-    sqlx::query("SELECT count(*) FROM kit.notes").fetch_one(connection).await.unwrap().get(0)
+    let count = sqlx::query("SELECT count(*) FROM kit.notes").fetch_one(connection).await;
+    count.expect("the superuser can count").get(0)
 }
 
 #[tokio::test]

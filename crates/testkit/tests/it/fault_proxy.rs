@@ -13,8 +13,8 @@ const SHORT: Duration = Duration::from_millis(150);
 
 /// A proxy in front of a server that answers every byte with itself.
 async fn echo() -> FaultProxy {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let addr = listener.local_addr().unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
+    let addr = listener.local_addr().expect("a bound socket has an address");
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             tokio::spawn(async move {

@@ -17,15 +17,18 @@ async fn other_process() {
 }
 
 fn start_other() -> (Child, String) {
-    let mut other = Command::new(std::env::current_exe().unwrap())
+    let mut other = Command::new(std::env::current_exe().expect("a process has a program"))
         .args(["shared_postgres::other_process", "--exact", "--ignored", "--nocapture"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(other.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let url = lines.find_map(|line| line.split_once("url ").map(|(_, url)| url.to_owned())).unwrap();
-    (other, url)
+        .expect("the test program starts");
+    let stdout = other.stdout.take().expect("it was asked for");
+    let url = BufReader::new(stdout)
+        .lines()
+        .map_while(Result::ok)
+        .find_map(|line| line.split_once("url ").map(|(_, url)| url.to_owned()));
+    (other, url.expect("the other process names its server"))
 }
 
 #[tokio::test]
