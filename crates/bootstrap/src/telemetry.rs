@@ -26,7 +26,7 @@ use tracing_subscriber::{
 
 use crate::{
     config::{self, ConfigError, Environment},
-    trace::{SampledSpans, TRACER},
+    trace::{Spans, TRACER},
 };
 
 /// One export, and the whole shutdown, may take so long.
@@ -110,11 +110,13 @@ pub fn init(service: &'static str, config: &TelemetryConfig) -> anyhow::Result<T
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false)
-            .with_filter(SampledSpans)
+            .with_filter(filter_fn(|metadata| metadata.is_span()))
     });
+    let wanted = if exporting.is_some() { Spans::Sampled } else { Spans::Off };
     tracing_subscriber::registry()
         .with(log)
         .with(spans)
+        .with(wanted)
         .try_init()
         .context("telemetry was started before")?;
     if let Some(exporting) = &exporting {

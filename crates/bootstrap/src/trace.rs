@@ -17,7 +17,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SdkTracer;
 use tonic::metadata::MetadataMap;
 use tracing::{Metadata, Subscriber, level_filters::LevelFilter, subscriber::Interest};
-use tracing_subscriber::layer::{self, Filter};
+use tracing_subscriber::layer::{self, Layer};
 
 /// The W3C header's name, in the one spelling that NATS headers find too (they are case-sensitive).
 pub const TRACEPARENT: &str = "traceparent";
@@ -195,18 +195,29 @@ impl Drop for Edge {
     }
 }
 
-/// Lets the exporting layer see spans of sampled requests only.
+/// Which spans come into being at all.
+///
+/// It filters for the whole subscriber: a filter of the exporting layer alone would still have the registry
+/// allocate each span. Log lines pass.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SampledSpans;
+pub(crate) enum Spans {
+    /// Those of sampled requests, down to `info`.
+    Sampled,
+    /// None: nobody exports them.
+    Off,
+}
 
-impl<S: Subscriber> Filter<S> for SampledSpans {
-    fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
-        metadata.is_span() && sampled()
+impl<S: Subscriber> Layer<S> for Spans {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        match self {
+            _ if !metadata.is_span() => Interest::always(),
+            Self::Sampled if metadata.level() <= &tracing::Level::INFO => Interest::sometimes(),
+            Self::Sampled | Self::Off => Interest::never(),
+        }
     }
 
-    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        let eligible = metadata.is_span() && metadata.level() <= &tracing::Level::INFO;
-        if eligible { Interest::sometimes() } else { Interest::never() }
+    fn enabled(&self, metadata: &Metadata<'_>, _: layer::Context<'_, S>) -> bool {
+        !metadata.is_span() || sampled()
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -313,6 +324,21 @@ mod tests {
         let context = remote_context(Some(PARENT), Some(&long));
         assert_eq!(context.span().span_context().trace_state().header(), "");
         assert!(context.span().span_context().is_sampled());
+    }
+
+    #[test]
+    fn only_spans_of_sampled_requests_come_into_being() {
+        use tracing_subscriber::layer::SubscriberExt;
+        let made = |spans: Spans| {
+            let subscriber = tracing_subscriber::registry().with(spans);
+            tracing::subscriber::with_default(subscriber, || {
+                [!tracing::info_span!("query").is_disabled(), !tracing::debug_span!("detail").is_disabled()]
+            })
+        };
+        assert_eq!(made(Spans::Sampled), [false, false]);
+        let _attached = context_of(PARENT).attach();
+        assert_eq!(made(Spans::Sampled), [true, false]);
+        assert_eq!(made(Spans::Off), [false, false]);
     }
 
     #[test]

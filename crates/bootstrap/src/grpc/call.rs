@@ -88,10 +88,11 @@ impl Calls {
                 () = self.late.cancelled() => Ok(Status::unavailable("draining").into_http()),
             }
         };
-        let Ok::<_, Infallible>(response) = (match context {
+        let response = match context {
             Some(context) => handled.with_context(context).await,
             None => handled.await,
-        });
+        };
+        let Ok::<_, Infallible>(response) = response;
         match Status::from_header_map(response.headers()) {
             Some(status) => {
                 if let Some(span) = span {

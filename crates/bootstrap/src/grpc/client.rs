@@ -16,8 +16,10 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// The end of a call that forgot to say when it ends.
 const BACKSTOP: Duration = Duration::from_secs(30);
 
-/// A channel that connects when first used and reconnects by itself. One HTTP/2 connection driven by one task;
-/// busy callers hold one each. Must be called inside a tokio runtime.
+/// A channel that connects when first used and reconnects by itself.
+///
+/// It is one HTTP/2 connection driven by one task, so busy callers hold one each. Must be called inside a tokio
+/// runtime.
 ///
 /// # Errors
 /// When `url` is not an `http://host:port` address.
@@ -35,9 +37,10 @@ pub fn channel(url: &str) -> anyhow::Result<Channel> {
     Ok(endpoint.connect_lazy())
 }
 
-/// A request that ends within `deadline` on both sides, continues the current trace when sampled, and speaks
-/// for the holder of `bearer` (the token alone). A token that cannot be a header value makes the request
-/// anonymous.
+/// A request that carries `deadline`, the current trace when sampled, and the caller's token.
+///
+/// Both sides end the call at the deadline. `bearer` is the token alone; one that cannot be a header value makes
+/// the request anonymous.
 pub fn request<T>(message: T, deadline: Duration, bearer: Option<&str>) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     request.set_timeout(deadline);
