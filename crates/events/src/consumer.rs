@@ -1,0 +1,309 @@
+//! A durable consumer of mutation events: each message is handled, tried again, or given up aloud.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_nats::HeaderMap;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::{self, AckKind};
+use bootstrap::trace::{self, Edge, Parent};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use opentelemetry::KeyValue;
+use opentelemetry::context::FutureExt as _;
+use opentelemetry::trace::SpanKind;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::event::{Event, UnreadableEvent};
+use crate::{headers, streams};
+
+/// The server delivers again what was not acknowledged for so long.
+const ACK_WAIT: Duration = Duration::from_secs(30);
+/// Messages under way per consumer.
+const ACK_PENDING_MAX: i64 = 256;
+/// A handler is stopped before the server would deliver its message to another.
+const HANDLER_DEADLINE: Duration = Duration::from_secs(25);
+/// Pull requests last so long and are kept alive at this pace; two missed beats mean a dead link.
+const PULL_EXPIRES: Duration = Duration::from_secs(20);
+const PULL_HEARTBEAT: Duration = Duration::from_secs(2);
+/// Pause before another attempt to subscribe.
+const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(500);
+/// Bounds every request to the server.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a consumer reads, and how patiently.
+#[derive(Debug, Clone)]
+pub struct ConsumerConfig {
+    /// The durable's name; replicas of a service share it.
+    pub durable: &'static str,
+    /// Subjects to read; all of them by default.
+    pub filter_subject: String,
+    /// Messages handled at the same time. 1 keeps the order of the stream.
+    pub concurrency: usize,
+    /// Pause before the second, third, … attempt.
+    pub retry_delays: Vec<Duration>,
+    /// Attempts before the message goes to the dead letters.
+    pub attempts_max: i64,
+}
+
+impl ConsumerConfig {
+    /// Reads every event in order; 5 attempts after 1, 5, 30 and 120 s.
+    pub fn new(durable: &'static str) -> Self {
+        Self {
+            durable,
+            filter_subject: "mc.>".to_owned(),
+            concurrency: 1,
+            retry_delays: [1, 5, 30, 120].map(Duration::from_secs).to_vec(),
+            attempts_max: 5,
+        }
+    }
+}
+
+/// One message, as a handler gets it. It may come more than once.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The message's subject.
+    pub subject: String,
+    /// The event's id, `None` when the message has none: it is not from our relay.
+    pub event_id: Option<Uuid>,
+    /// What the producer said becomes stale, `None` when the message does not say.
+    pub tags: Option<Vec<String>>,
+    /// A write-ahead log position at or after the event's commit; 0 when unknown.
+    pub commit_lsn: u64,
+    /// Where the message is in its stream.
+    pub stream_seq: u64,
+    /// The attempt, from 1.
+    pub attempt: i64,
+    payload: Bytes,
+}
+
+impl Delivery {
+    /// The event itself.
+    ///
+    /// # Errors
+    /// When the payload is no event that this version knows.
+    pub fn event(&self) -> Result<Event, UnreadableEvent> {
+        Event::decode(&self.payload)
+    }
+}
+
+/// Why a handler did not handle a message.
+#[derive(Debug)]
+pub enum Failure {
+    /// Another attempt may succeed.
+    Later(anyhow::Error),
+    /// No attempt can succeed: straight to the dead letters.
+    Never(anyhow::Error),
+}
+
+/// A durable pull consumer of `MC_MUTATIONS`.
+#[derive(Debug, Clone)]
+pub struct Consumer {
+    config: Arc<ConsumerConfig>,
+    jetstream: jetstream::Context,
+}
+
+impl Consumer {
+    /// A consumer over `nats`; nothing happens before [`run`](Self::run).
+    pub fn new(config: ConsumerConfig, nats: async_nats::Client) -> Self {
+        let jetstream = jetstream::context::ContextBuilder::new().timeout(REQUEST_DEADLINE).build(nats);
+        Self { config: Arc::new(config), jetstream }
+    }
+
+    /// Makes the durable, or finds it.
+    ///
+    /// # Errors
+    /// When NATS is away or the stream does not exist.
+    pub async fn declare(&self) -> anyhow::Result<PullConsumer> {
+        let stream = self.jetstream.get_stream(streams::MUTATIONS).await.context("opening the stream")?;
+        let config = pull::Config {
+            durable_name: Some(self.config.durable.to_owned()),
+            filter_subject: self.config.filter_subject.clone(),
+            deliver_policy: DeliverPolicy::All,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ACK_WAIT,
+            max_ack_pending: ACK_PENDING_MAX,
+            // The application counts: it has somewhere to put what it gives up.
+            max_deliver: -1,
+            ..pull::Config::default()
+        };
+        stream.get_or_create_consumer(self.config.durable, config).await.context("opening the durable")
+    }
+
+    /// Handles messages until `shutdown`, then finishes those under way. Survives the absence of
+    /// NATS, of the stream, and of the durable.
+    pub async fn run<H, F>(&self, shutdown: CancellationToken, handler: H)
+    where
+        H: Fn(Delivery) -> F + Send + Sync,
+        F: Future<Output = Result<(), Failure>> + Send,
+    {
+        while !shutdown.is_cancelled() {
+            if let Err(error) = self.read(&shutdown, &handler).await {
+                tracing::warn!(consumer = self.config.durable, error = format!("{error:#}"), "consumer starts over");
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    () = tokio::time::sleep(RESUBSCRIBE_PAUSE) => {}
+                }
+            }
+        }
+    }
+
+    /// Reads until shutdown, or until the subscription is lost.
+    async fn read<H, F>(&self, shutdown: &CancellationToken, handler: &H) -> anyhow::Result<()>
+    where
+        H: Fn(Delivery) -> F + Send + Sync,
+        F: Future<Output = Result<(), Failure>> + Send,
+    {
+        let durable = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            durable = self.declare() => durable?,
+        };
+        let messages = durable
+            .stream()
+            .max_messages_per_batch(usize::try_from(ACK_PENDING_MAX).expect("a small number"))
+            .expires(PULL_EXPIRES)
+            .heartbeat(PULL_HEARTBEAT)
+            .messages()
+            .await
+            .context("subscribing")?;
+        let handled = messages
+            .take_until(shutdown.cancelled())
+            .map(|message| async {
+                self.handle(message.context("waiting for messages")?, handler).await;
+                anyhow::Ok(())
+            })
+            .buffer_unordered(self.config.concurrency);
+        let mut handled = pin!(handled);
+        while let Some(outcome) = handled.next().await {
+            outcome?;
+        }
+        Ok(())
+    }
+
+    /// One message: its handler, and what the outcome means for the server.
+    async fn handle<H, F>(&self, message: jetstream::Message, handler: &H)
+    where
+        H: Fn(Delivery) -> F,
+        F: Future<Output = Result<(), Failure>>,
+    {
+        let Ok(delivery) = delivery(&message) else {
+            // Without its place in a stream it is none of the server's deliveries; nothing to answer.
+            tracing::error!(subject = %message.subject, "message without delivery information");
+            return;
+        };
+        let producer = trace::message_context(message.headers.as_ref());
+        let edge = Edge::start(SpanKind::Consumer, "process MC_MUTATIONS", Parent::Sampled(&producer), || {
+            vec![
+                KeyValue::new("messaging.system", "nats"),
+                KeyValue::new("messaging.operation.type", "process"),
+                KeyValue::new("messaging.destination.name", streams::MUTATIONS),
+                KeyValue::new("messaging.consumer.group.name", self.config.durable),
+                KeyValue::new("messaging.message.id", delivery.event_id.unwrap_or_default().to_string()),
+            ]
+        });
+        let attempt = delivery.attempt;
+        let worked = timeout(HANDLER_DEADLINE, handler(delivery).with_context(edge.context())).await;
+        let failure = match worked {
+            Ok(Ok(())) => {
+                self.answer(&message, AckKind::Ack).await;
+                return;
+            }
+            Ok(Err(failure)) => failure,
+            Err(_late) => Failure::Later(anyhow::anyhow!("the handler took longer than {HANDLER_DEADLINE:?}")),
+        };
+        edge.fail("handler_failed");
+        match failure {
+            Failure::Later(error) if attempt < self.config.attempts_max => {
+                let tried = usize::try_from(attempt - 1).unwrap_or(0);
+                let delays = &self.config.retry_delays;
+                let delay = delays.get(tried).or(delays.last()).copied().unwrap_or_default();
+                tracing::warn!(
+                    consumer = self.config.durable,
+                    subject = %message.subject,
+                    attempt,
+                    error = format!("{error:#}"),
+                    "message not handled, trying again in {delay:?}"
+                );
+                self.answer(&message, AckKind::Nak(Some(delay))).await;
+            }
+            Failure::Later(error) | Failure::Never(error) => self.give_up(&message, &error).await,
+        }
+    }
+
+    /// Puts the message among the dead letters; only then is it taken from the stream's deliveries.
+    async fn give_up(&self, message: &jetstream::Message, reason: &anyhow::Error) {
+        let durable = self.config.durable;
+        tracing::error!(
+            consumer = durable,
+            subject = %message.subject,
+            error = format!("{reason:#}"),
+            "message given up, see the dead letters"
+        );
+        match self.bury(message, reason).await {
+            Ok(()) => self.answer(message, AckKind::Term).await,
+            Err(error) => {
+                tracing::error!(consumer = durable, error = format!("{error:#}"), "dead letter not stored");
+                let delay = self.config.retry_delays.last().copied().unwrap_or_default();
+                self.answer(message, AckKind::Nak(Some(delay))).await;
+            }
+        }
+    }
+
+    async fn bury(&self, message: &jetstream::Message, reason: &anyhow::Error) -> anyhow::Result<()> {
+        let stream_seq = message.info().map_err(anyhow::Error::from_boxed)?.stream_sequence;
+        let mut headers = HeaderMap::new();
+        for (name, values) in message.headers.iter().flat_map(HeaderMap::iter) {
+            // The original's id and expectations are about another stream.
+            let about_the_original = name.to_string().to_ascii_lowercase().starts_with("nats-");
+            for value in values.iter().filter(|_| !about_the_original) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        let line: String = format!("{reason:#}").chars().map(|c| if c.is_control() { ' ' } else { c }).take(512).collect();
+        headers.insert(headers::DEAD_REASON, line);
+        headers.insert(headers::DEAD_CONSUMER, self.config.durable);
+        headers.insert(headers::DEAD_SEQUENCE, stream_seq.to_string());
+        let letter = PublishMessage::build()
+            .payload(message.payload.clone())
+            .headers(headers)
+            .message_id(format!("{}:{stream_seq}", self.config.durable));
+        let subject = format!("dlq.{}.{}", self.config.durable, message.subject);
+        let ack = self.jetstream.send_publish(subject, letter).await.context("sending the dead letter")?;
+        timeout(REQUEST_DEADLINE, ack.into_future())
+            .await
+            .context("waiting for the dead letter's acknowledgement")?
+            .context("storing the dead letter")?;
+        Ok(())
+    }
+
+    /// A lost answer only means one more delivery.
+    async fn answer(&self, message: &jetstream::Message, kind: AckKind) {
+        if let Err(error) = message.ack_with(kind).await {
+            tracing::warn!(consumer = self.config.durable, error, "answer to the stream not sent");
+        }
+    }
+}
+
+fn delivery(message: &jetstream::Message) -> Result<Delivery, async_nats::Error> {
+    let info = message.info()?;
+    let headers = message.headers.as_ref();
+    let text = |name: &str| headers.and_then(|headers| headers.get(name)).map(|value| value.as_str());
+    let tags: Vec<String> = headers
+        .map(|headers| headers.get_all(headers::TAG).map(|tag| tag.as_str().to_owned()).collect())
+        .unwrap_or_default();
+    let complete = text(headers::TAGS).and_then(|count| count.parse().ok()) == Some(tags.len());
+    Ok(Delivery {
+        subject: message.subject.to_string(),
+        event_id: text("Nats-Msg-Id").and_then(|id| id.parse().ok()),
+        tags: complete.then_some(tags),
+        commit_lsn: text(headers::COMMIT_LSN).and_then(|lsn| lsn.parse().ok()).unwrap_or(0),
+        stream_seq: info.stream_sequence,
+        attempt: info.delivered,
+        payload: message.payload.clone(),
+    })
+}

@@ -1,0 +1,313 @@
+//! What each event makes stale: the one place of the product where that is decided.
+
+use proto::events::v1::CategoryPath;
+use proto::events::v1::event::Fact;
+
+use crate::event::Event;
+use crate::tags;
+
+impl Event {
+    /// The tags this event makes stale, without repeats.
+    ///
+    /// Computed once, by the producer, and carried by the outbox row and the message: versions that
+    /// run beside each other cannot disagree.
+    pub fn stale_tags(&self) -> Vec<String> {
+        let mut stale = Stale::default();
+        match self.fact() {
+            Fact::ProductCreated(fact) => {
+                stale.product(fact.product_id, &[&fact.slug]);
+                stale.listings();
+                stale.texts();
+                stale.membership(&[&fact.category]);
+                if fact.is_featured {
+                    stale.add(tags::products_featured());
+                }
+            }
+            Fact::ProductUpdated(fact) => {
+                stale.product(fact.product_id, &[&fact.old_slug, &fact.slug]);
+                let moved = fact.old_category != fact.category;
+                let shown_or_hidden = fact.was_active != fact.is_active;
+                let changed = Changed::of(&fact.changed);
+                if moved || shown_or_hidden {
+                    stale.membership(&[&fact.old_category, &fact.category]);
+                }
+                if shown_or_hidden || changed.order {
+                    stale.listings();
+                    stale.membership(&[&fact.old_category, &fact.category]);
+                }
+                if shown_or_hidden || fact.was_featured != fact.is_featured || changed.popularity {
+                    stale.add(tags::products_featured());
+                }
+                if shown_or_hidden || changed.texts {
+                    stale.texts();
+                }
+                if shown_or_hidden || moved || changed.facets {
+                    stale.add(tags::products_list_filtered());
+                }
+                if shown_or_hidden || changed.price {
+                    stale.add(tags::products_list_price());
+                    stale.add(tags::products_list_filtered());
+                }
+            }
+            Fact::ProductDeleted(fact) => {
+                stale.product(fact.product_id, &[&fact.slug]);
+                stale.listings();
+                stale.texts();
+                stale.membership(&[&fact.category]);
+                stale.add(tags::products_featured());
+            }
+            Fact::PriceChanged(fact) => {
+                stale.add(tags::product(fact.product_id));
+                stale.add(tags::products_list_price());
+                stale.add(tags::products_list_filtered());
+            }
+        }
+        stale.tags
+    }
+}
+
+/// What the changed columns of a product mean for lists and searches.
+struct Changed {
+    texts: bool,
+    facets: bool,
+    price: bool,
+    popularity: bool,
+    order: bool,
+}
+
+impl Changed {
+    fn of(columns: &[String]) -> Self {
+        let mut changed = Self { texts: false, facets: false, price: false, popularity: false, order: false };
+        for column in columns {
+            match column.as_str() {
+                // Shown with the product itself, which has its own tag.
+                "slug" | "images" | "category_id" | "is_active" | "is_featured" | "version" | "updated_at" => {}
+                "description" => changed.texts = true,
+                "price" | "price_min_amount" | "price_max_amount" => changed.price = true,
+                "popularity" => (changed.popularity, changed.facets) = (true, true),
+                "created_at" => (changed.order, changed.facets) = (true, true),
+                // Bands and ratings are filters and orders, not words.
+                "stock_band" | "rating_sum" | "rating_count" => changed.facets = true,
+                // Names, attributes, and whatever this version does not know: a purge too many.
+                _ => (changed.texts, changed.facets) = (true, true),
+            }
+        }
+        changed
+    }
+}
+
+/// A growing list of tags.
+#[derive(Default)]
+struct Stale {
+    tags: Vec<String>,
+}
+
+impl Stale {
+    fn add(&mut self, tag: String) {
+        if !self.tags.contains(&tag) {
+            self.tags.push(tag);
+        }
+    }
+
+    fn product(&mut self, id: i64, slugs: &[&str]) {
+        self.add(tags::product(id));
+        for slug in slugs {
+            self.add(tags::product_slug(slug));
+        }
+    }
+
+    /// Every list that a product may enter, leave, or move in.
+    fn listings(&mut self) {
+        self.add(tags::products_list());
+        self.add(tags::products_list_price());
+        self.add(tags::products_list_filtered());
+        self.add(tags::products_new());
+    }
+
+    fn texts(&mut self) {
+        self.add(tags::search_all());
+        self.add(tags::suggest());
+    }
+
+    /// The categories whose subtree gained or lost a product, and their counts.
+    fn membership(&mut self, paths: &[&Option<CategoryPath>]) {
+        for id in paths.iter().filter_map(|path| path.as_ref()).flat_map(|path| &path.ids) {
+            self.add(tags::category(*id));
+            self.add(tags::products_list_category(*id));
+        }
+        self.add(tags::categories());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::events::v1::{PriceChanged, ProductCreated, ProductDeleted, ProductUpdated};
+    use rls::Caller;
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(fact: Fact, expected: &[&str]) {
+        let mut tags = Event::new(&Caller::Service, OffsetDateTime::UNIX_EPOCH, 1, fact).stale_tags();
+        let mut expected: Vec<_> = expected.iter().map(|tag| (*tag).to_owned()).collect();
+        tags.sort();
+        expected.sort();
+        assert_eq!(tags, expected);
+    }
+
+    fn path(ids: &[i64]) -> Option<CategoryPath> {
+        Some(CategoryPath { ids: ids.to_vec() })
+    }
+
+    /// Product 42, active, in category 3 below 1; `changed` names what else differs.
+    fn update(changed: &[&str]) -> ProductUpdated {
+        ProductUpdated {
+            product_id: 42,
+            old_slug: "bourbon".to_owned(),
+            slug: "bourbon".to_owned(),
+            old_category: path(&[1, 3]),
+            category: path(&[1, 3]),
+            was_active: true,
+            is_active: true,
+            was_featured: false,
+            is_featured: false,
+            changed: changed.iter().map(|column| (*column).to_owned()).collect(),
+        }
+    }
+
+    const EVERYTHING: [&str; 13] = [
+        "product:42",
+        "product:slug:bourbon",
+        "products:list",
+        "products:list:price",
+        "products:list:filtered",
+        "products:new",
+        "search:all",
+        "suggest",
+        "category:1",
+        "category:3",
+        "products:list:category:1",
+        "products:list:category:3",
+        "categories",
+    ];
+
+    fn everything_and(more: &[&'static str]) -> Vec<&'static str> {
+        EVERYTHING.into_iter().chain(more.iter().copied()).collect()
+    }
+
+    #[test]
+    fn a_new_product_enters_every_list_and_ends_the_cached_404() {
+        let created = ProductCreated {
+            product_id: 42,
+            slug: "bourbon".to_owned(),
+            category: path(&[1, 3]),
+            is_active: true,
+            is_featured: false,
+        };
+        check(Fact::ProductCreated(created.clone()), &EVERYTHING);
+        check(
+            Fact::ProductCreated(ProductCreated { is_featured: true, ..created.clone() }),
+            &everything_and(&["products:featured"]),
+        );
+        check(
+            Fact::ProductCreated(ProductCreated { category: None, ..created }),
+            &EVERYTHING.into_iter().filter(|tag| !tag.contains("category:")).collect::<Vec<_>>(),
+        );
+    }
+
+    #[test]
+    fn a_deleted_product_leaves_every_list() {
+        let deleted = ProductDeleted {
+            product_id: 42,
+            slug: "bourbon".to_owned(),
+            category: path(&[1, 3]),
+            was_active: true,
+            was_featured: false,
+        };
+        check(Fact::ProductDeleted(deleted), &everything_and(&["products:featured"]));
+    }
+
+    #[test]
+    fn an_update_purges_what_its_columns_can_change() {
+        let own = ["product:42", "product:slug:bourbon"];
+        check(Fact::ProductUpdated(update(&[])), &own);
+        check(Fact::ProductUpdated(update(&["images"])), &own);
+        check(
+            Fact::ProductUpdated(update(&["description"])),
+            &["product:42", "product:slug:bourbon", "search:all", "suggest"],
+        );
+        check(
+            Fact::ProductUpdated(update(&["name"])),
+            &["product:42", "product:slug:bourbon", "search:all", "suggest", "products:list:filtered"],
+        );
+        check(
+            Fact::ProductUpdated(update(&["stock_band"])),
+            &["product:42", "product:slug:bourbon", "products:list:filtered"],
+        );
+        check(
+            Fact::ProductUpdated(update(&["price_min_amount"])),
+            &["product:42", "product:slug:bourbon", "products:list:price", "products:list:filtered"],
+        );
+        check(Fact::ProductUpdated(update(&["created_at"])), &{
+            let words = ["search:all", "suggest"];
+            EVERYTHING.into_iter().filter(|tag| !words.contains(tag)).collect::<Vec<_>>()
+        });
+        check(
+            Fact::ProductUpdated(update(&["a_column_of_next_year"])),
+            &["product:42", "product:slug:bourbon", "search:all", "suggest", "products:list:filtered"],
+        );
+    }
+
+    #[test]
+    fn a_renamed_slug_purges_both() {
+        let renamed = ProductUpdated { slug: "bourbon-amarelo".to_owned(), ..update(&["slug"]) };
+        check(
+            Fact::ProductUpdated(renamed),
+            &["product:42", "product:slug:bourbon", "product:slug:bourbon-amarelo"],
+        );
+    }
+
+    #[test]
+    fn a_move_purges_both_branches_and_the_counts() {
+        let moved = ProductUpdated { category: path(&[2, 5]), ..update(&["category_id"]) };
+        check(
+            Fact::ProductUpdated(moved),
+            &[
+                "product:42",
+                "product:slug:bourbon",
+                "category:1",
+                "category:3",
+                "category:2",
+                "category:5",
+                "products:list:category:1",
+                "products:list:category:3",
+                "products:list:category:2",
+                "products:list:category:5",
+                "categories",
+                "products:list:filtered",
+            ],
+        );
+    }
+
+    #[test]
+    fn showing_or_hiding_a_product_purges_like_creating_it() {
+        let hidden = ProductUpdated { is_active: false, ..update(&["is_active"]) };
+        check(Fact::ProductUpdated(hidden), &everything_and(&["products:featured"]));
+    }
+
+    #[test]
+    fn featuring_a_product_purges_the_featured_ones() {
+        let featured = ProductUpdated { is_featured: true, ..update(&["is_featured"]) };
+        check(
+            Fact::ProductUpdated(featured),
+            &["product:42", "product:slug:bourbon", "products:featured"],
+        );
+    }
+
+    #[test]
+    fn a_price_purges_the_product_and_what_prices_order() {
+        let changed = PriceChanged { product_id: 42, variant_id: 99, ..Default::default() };
+        check(Fact::PriceChanged(changed), &["product:42", "products:list:price", "products:list:filtered"]);
+    }
+}

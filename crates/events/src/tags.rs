@@ -1,0 +1,64 @@
+//! The vocabulary of tags: what an event can make stale and what a cached answer can depend on.
+//!
+//! The only place where a tag is spelled. The gateway's cache policy tags its entries with these
+//! same functions, so that the two sides cannot drift apart.
+
+/// Whatever shows this product: its page, every list, search and cart that contains it.
+pub fn product(id: i64) -> String {
+    format!("product:{id}")
+}
+
+/// The product's page asked for by slug, also the 404 of a slug that did not exist.
+pub fn product_slug(slug: &str) -> String {
+    format!("product:slug:{slug}")
+}
+
+/// Lists of products in their default order, without a category.
+pub fn products_list() -> String {
+    "products:list".to_owned()
+}
+
+/// Lists of the products of one category, its descendants included.
+pub fn products_list_category(id: i64) -> String {
+    format!("products:list:category:{id}")
+}
+
+/// Lists sorted or filtered by price.
+pub fn products_list_price() -> String {
+    "products:list:price".to_owned()
+}
+
+/// Lists with any other filter or order.
+pub fn products_list_filtered() -> String {
+    "products:list:filtered".to_owned()
+}
+
+/// The newest products.
+pub fn products_new() -> String {
+    "products:new".to_owned()
+}
+
+/// The featured products.
+pub fn products_featured() -> String {
+    "products:featured".to_owned()
+}
+
+/// Whatever shows this category.
+pub fn category(id: i64) -> String {
+    format!("category:{id}")
+}
+
+/// The tree of categories with its counts.
+pub fn categories() -> String {
+    "categories".to_owned()
+}
+
+/// Every search result.
+pub fn search_all() -> String {
+    "search:all".to_owned()
+}
+
+/// Suggestions while typing.
+pub fn suggest() -> String {
+    "suggest".to_owned()
+}
