@@ -3,9 +3,11 @@
 //! For an empty or growing catalog before anything is cached: rows appear as given, active, with
 //! their own ids, and no event is recorded.
 
+use rls::Tx;
 use time::OffsetDateTime;
 
 use crate::domain::{Roast, StockBand};
+use crate::store::BASE_PRICE_LIST_ID;
 
 /// What one call of `load` inserts; each part may be empty. A thousand products per batch is a
 /// good size.
@@ -54,6 +56,12 @@ pub(crate) struct SeedProduct {
     pub(crate) images: Vec<SeedImage>,
 }
 
+impl SeedProduct {
+    fn cheapest(&self) -> Option<&SeedVariant> {
+        self.variants.iter().min_by_key(|variant| variant.price_amount)
+    }
+}
+
 /// A variant with its base price.
 #[derive(Debug)]
 pub(crate) struct SeedVariant {
@@ -90,5 +98,167 @@ pub(crate) struct SeedFile {
     pub(crate) content: Vec<u8>,
 }
 
-// `pub(crate) async fn load(tx: &mut rls::Tx, batch: &SeedBatch) -> Result<(), sqlx::Error>` and
-// `pub(crate) async fn is_empty(tx: &mut rls::Tx) -> Result<bool, sqlx::Error>` (no product yet) follow.
+/// Inserts the whole batch; categories, files and products that it names must be in it or there already.
+///
+/// Staff and services may load. About 1,000 products take a second, so the transaction should be
+/// given a few. Ids given here are not given out again afterwards.
+pub(crate) async fn load(tx: &mut Tx, batch: &SeedBatch) -> Result<(), sqlx::Error> {
+    if !batch.categories.is_empty() {
+        categories(tx, &batch.categories).await?;
+    }
+    if !batch.files.is_empty() {
+        files(tx, &batch.files).await?;
+    }
+    if !batch.products.is_empty() {
+        products(tx, &batch.products).await?;
+        variants(tx, &batch.products).await?;
+        images(tx, &batch.products).await?;
+    }
+    number_on(tx).await
+}
+
+/// Whether there is no product yet, active or not.
+pub(crate) async fn is_empty(tx: &mut Tx) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT NOT EXISTS (SELECT FROM products) AS "is_empty!""#)
+        .fetch_one(&mut *tx.statement("SELECT products"))
+        .await
+}
+
+fn column<'a, Row, Value>(rows: &'a [Row], value: impl Fn(&'a Row) -> Value) -> Vec<Value> {
+    rows.iter().map(value).collect()
+}
+
+async fn categories(tx: &mut Tx, rows: &[SeedCategory]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO categories (id, parent_id, name, slug, position)
+         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::int[])",
+        &column(rows, |c| c.id),
+        &column(rows, |c| c.parent_id) as &[Option<i64>],
+        &column(rows, |c| c.name.clone()),
+        &column(rows, |c| c.slug.clone()),
+        &column(rows, |c| c.position),
+    )
+    .execute(&mut *tx.statement("INSERT categories"))
+    .await?;
+    Ok(())
+}
+
+async fn files(tx: &mut Tx, rows: &[SeedFile]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO image_files (sha256, content_type, content)
+         SELECT decode(sha256_hex, 'hex'), content_type, content
+           FROM unnest($1::text[], $2::text[], $3::bytea[]) AS file (sha256_hex, content_type, content)
+         ON CONFLICT (sha256) DO NOTHING",
+        &column(rows, |f| f.sha256_hex.clone()),
+        &column(rows, |f| f.content_type.clone()),
+        &column(rows, |f| f.content.as_slice()) as &[&[u8]],
+    )
+    .execute(&mut *tx.statement("INSERT image_files"))
+    .await?;
+    Ok(())
+}
+
+async fn products(tx: &mut Tx, rows: &[SeedProduct]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO products (id, slug, name, description, category_id, origin, roast, process, sca_score,
+                               attributes, is_active, is_featured, created_at, updated_at, popularity,
+                               stock_band, price_min_amount, price_max_amount, compare_at_amount)
+         SELECT id, slug, name, description, category_id, origin, roast, process, sca_tenths / 10.0,
+                attributes::jsonb, true, is_featured, created_at, created_at, popularity,
+                stock_band, price_min, price_max, compare_at
+           FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[],
+                       $8::text[], $9::int[], $10::text[], $11::bool[], $12::timestamptz[], $13::bigint[],
+                       $14::text[], $15::bigint[], $16::bigint[], $17::bigint[])
+                AS row (id, slug, name, description, category_id, origin, roast, process, sca_tenths,
+                        attributes, is_featured, created_at, popularity, stock_band, price_min, price_max,
+                        compare_at)",
+        &column(rows, |p| p.id),
+        &column(rows, |p| p.slug.clone()),
+        &column(rows, |p| p.name.clone()),
+        &column(rows, |p| p.description.clone()),
+        &column(rows, |p| p.category_id) as &[Option<i64>],
+        &column(rows, |p| p.origin.as_deref()) as &[Option<&str>],
+        &column(rows, |p| p.roast.map(Roast::as_str)) as &[Option<&str>],
+        &column(rows, |p| p.process.as_deref()) as &[Option<&str>],
+        &column(rows, |p| p.sca_score_tenths) as &[Option<i32>],
+        &column(rows, |p| p.attributes_json.clone()),
+        &column(rows, |p| p.is_featured),
+        &column(rows, |p| p.created_at),
+        &column(rows, |p| p.popularity),
+        &column(rows, |p| p.stock_band.as_str()) as &[&str],
+        &column(rows, |p| p.cheapest().map(|v| v.price_amount)) as &[Option<i64>],
+        &column(rows, |p| p.variants.iter().map(|v| v.price_amount).max()) as &[Option<i64>],
+        &column(rows, |p| p.cheapest().and_then(|v| v.compare_at_amount)) as &[Option<i64>],
+    )
+    .execute(&mut *tx.statement("INSERT products"))
+    .await?;
+    Ok(())
+}
+
+async fn variants(tx: &mut Tx, products: &[SeedProduct]) -> Result<(), sqlx::Error> {
+    let rows: Vec<(&SeedProduct, i32, &SeedVariant)> =
+        products.iter().flat_map(|p| (0..).zip(&p.variants).map(move |(position, v)| (p, position, v))).collect();
+    sqlx::query!(
+        "WITH given AS MATERIALIZED (
+              SELECT *
+                FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[],
+                            $7::bigint[], $8::bigint[], $9::timestamptz[])
+                     AS row (product_id, position, sku, name, options, weight_g,
+                             amount, compare_at_amount, valid_from)),
+         made AS (
+              INSERT INTO variants (product_id, position, sku, name, options, weight_g)
+              SELECT product_id, position, sku, name, options::jsonb, weight_g FROM given
+              ORDER BY product_id, position
+              RETURNING id, sku),
+         priced AS (
+              INSERT INTO prices (variant_id, price_list_id, amount, compare_at_amount)
+              SELECT made.id, $10::bigint, given.amount, given.compare_at_amount FROM made JOIN given USING (sku))
+         INSERT INTO price_history (variant_id, currency, amount, valid)
+         SELECT made.id, 'BRL', given.amount, tstzrange(given.valid_from, NULL) FROM made JOIN given USING (sku)",
+        &column(&rows, |(p, _, _)| p.id),
+        &column(&rows, |(_, position, _)| *position),
+        &column(&rows, |(_, _, v)| v.sku.clone()),
+        &column(&rows, |(_, _, v)| v.name.clone()),
+        &column(&rows, |(_, _, v)| v.options_json.clone()),
+        &column(&rows, |(_, _, v)| v.weight_g),
+        &column(&rows, |(_, _, v)| v.price_amount),
+        &column(&rows, |(_, _, v)| v.compare_at_amount) as &[Option<i64>],
+        &column(&rows, |(p, _, _)| p.created_at),
+        BASE_PRICE_LIST_ID,
+    )
+    .execute(&mut *tx.statement("INSERT variants"))
+    .await?;
+    Ok(())
+}
+
+async fn images(tx: &mut Tx, products: &[SeedProduct]) -> Result<(), sqlx::Error> {
+    let rows: Vec<(i64, i32, &SeedImage)> =
+        products.iter().flat_map(|p| (0..).zip(&p.images).map(move |(position, i)| (p.id, position, i))).collect();
+    sqlx::query!(
+        "INSERT INTO images (product_id, position, sha256, url, width, height, alt)
+         SELECT product_id, position, decode(sha256_hex, 'hex'), url, width, height, alt
+           FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::int[], $6::int[], $7::text[])
+                AS row (product_id, position, sha256_hex, url, width, height, alt)",
+        &column(&rows, |(product, _, _)| *product),
+        &column(&rows, |(_, position, _)| *position),
+        &column(&rows, |(_, _, i)| i.sha256_hex.clone()),
+        &column(&rows, |(_, _, i)| i.url.clone()),
+        &column(&rows, |(_, _, i)| i.width),
+        &column(&rows, |(_, _, i)| i.height),
+        &column(&rows, |(_, _, i)| i.alt.clone()),
+    )
+    .execute(&mut *tx.statement("INSERT images"))
+    .await?;
+    Ok(())
+}
+
+/// Ids of later rows begin behind the loaded ones.
+async fn number_on(tx: &mut Tx) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "SELECT setval('catalog.categories_id_seq', greatest((SELECT max(id) FROM categories), 1)) AS categories,
+                setval('catalog.products_id_seq', greatest((SELECT max(id) FROM products), 1)) AS products",
+    )
+    .fetch_one(&mut *tx.statement("SELECT setval"))
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! The generated trait: unwrap the request, call the handler, turn an `Error` into a status.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+
+use proto::catalog::v1 as pb;
+use proto::catalog::v1::catalog_service_server::CatalogService;
+use rls::{Caller, Database, DatabaseError, Verifier};
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Code, Request, Response, Status};
+
+use crate::domain::cursor::CursorKey;
+use crate::error::{Error, Missing, Unique};
+use crate::handlers::{self, Call};
+
+/// Metadata of a refusal: a word that programs compare.
+const REASON: &str = "mc-reason";
+/// Metadata of a refusal: the field that it is about.
+const FIELD: &str = "mc-field";
+/// Metadata of a refused version: the one that is current.
+const CURRENT_VERSION: &str = "mc-current-version";
+
+/// Answers `mestres.catalog.v1.CatalogService`. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct CatalogGrpc {
+    pub(crate) db: Database,
+    pub(crate) verifier: Verifier,
+    pub(crate) cursor_key: CursorKey,
+}
+
+impl CatalogGrpc {
+    /// Who calls, and how long they wait.
+    fn call<T>(&self, request: &Request<T>) -> Result<Call, Error> {
+        let authorization = match request.metadata().get("authorization") {
+            Some(value) => Some(value.to_str().map_err(|_| rls::Unauthenticated::Malformed)?),
+            None => None,
+        };
+        Ok(Call {
+            caller: self.verifier.caller(authorization)?,
+            within: bootstrap::grpc::remaining(request),
+            db: self.db.clone(),
+            cursor_key: self.cursor_key.clone(),
+        })
+    }
+}
+
+/// Every call has the same shape; only the handler differs.
+macro_rules! calls {
+    ($($name:ident: $request:ident => $response:ident),+ $(,)?) => {
+        #[tonic::async_trait]
+        impl CatalogService for CatalogGrpc {
+            $(
+                async fn $name(&self, request: Request<pb::$request>) -> Result<Response<pb::$response>, Status> {
+                    let call = self.call(&request).map_err(|error| status(error, Caller::Anonymous))?;
+                    let caller = call.caller;
+                    let answer = handlers::$name::$name(&call, request.into_inner()).await;
+                    answer.map(Response::new).map_err(|error| status(error, caller))
+                }
+            )+
+        }
+    };
+}
+
+calls! {
+    list_products: ListProductsRequest => ListProductsResponse,
+    get_product: GetProductRequest => GetProductResponse,
+    list_featured_products: ListFeaturedProductsRequest => ListFeaturedProductsResponse,
+    list_new_products: ListNewProductsRequest => ListNewProductsResponse,
+    list_categories: ListCategoriesRequest => ListCategoriesResponse,
+    get_category: GetCategoryRequest => GetCategoryResponse,
+    get_image: GetImageRequest => GetImageResponse,
+    create_product: CreateProductRequest => CreateProductResponse,
+    update_product: UpdateProductRequest => UpdateProductResponse,
+    patch_product: PatchProductRequest => PatchProductResponse,
+    delete_product: DeleteProductRequest => DeleteProductResponse,
+    change_prices: ChangePricesRequest => ChangePricesResponse,
+}
+
+/// What the caller is told. Our own failures are logged here, once, with all their causes; what a
+/// caller did wrong is not.
+fn status(error: Error, caller: Caller) -> Status {
+    match error {
+        Error::Invalid(invalid) => {
+            refusal(Code::InvalidArgument, invalid.reason, Some(&invalid.field), &invalid.detail)
+        }
+        Error::NotFound(missing) => {
+            let (reason, field) = match missing {
+                Missing::Product => ("product_not_found", None),
+                Missing::Category => ("category_not_found", Some("category_id")),
+                Missing::Image => ("image_not_found", None),
+            };
+            refusal(Code::NotFound, reason, field, &error.to_string())
+        }
+        Error::StaleVersion { current, .. } => {
+            let detail = error.to_string();
+            let mut status = refusal(Code::Aborted, "version_mismatch", Some("expected_version"), &detail);
+            status.metadata_mut().insert(CURRENT_VERSION, MetadataValue::from(current));
+            status
+        }
+        Error::Taken(unique) => {
+            let (reason, field) = match unique {
+                Unique::Slug => ("slug_taken", "slug"),
+                Unique::Sku => ("sku_taken", "sku"),
+            };
+            refusal(Code::AlreadyExists, reason, Some(field), &error.to_string())
+        }
+        Error::Unauthenticated(reason) => {
+            refusal(Code::Unauthenticated, "unauthenticated", None, &reason.to_string())
+        }
+        Error::Anonymous => refusal(Code::Unauthenticated, "unauthenticated", None, &error.to_string()),
+        Error::Forbidden => refusal(Code::PermissionDenied, "permission_denied", None, &error.to_string()),
+        Error::Database(failure) => database_status(failure, caller),
+    }
+}
+
+fn database_status(failure: DatabaseError, caller: Caller) -> Status {
+    let (code, reason) = match &failure {
+        DatabaseError::Busy => (Code::Unavailable, "database_busy"),
+        DatabaseError::Unavailable(_) => (Code::Unavailable, "database_unavailable"),
+        DatabaseError::Conflict(_) => (Code::Unavailable, "database_conflict"),
+        DatabaseError::Deadline => (Code::DeadlineExceeded, "deadline_exceeded"),
+        DatabaseError::CommitUnknown(_) => (Code::Unknown, "outcome_unknown"),
+        DatabaseError::Refused(_) | DatabaseError::Aborted(_) | DatabaseError::Statement(_) => {
+            (Code::Internal, "internal")
+        }
+    };
+    let causes = causes(&failure);
+    if matches!(code, Code::Internal | Code::Unknown) {
+        tracing::error!(caller.role = caller.role(), error = %causes, "a call failed in the database");
+    } else {
+        tracing::warn!(caller.role = caller.role(), error = %causes, "the database did not answer a call");
+    }
+    // The causes are ours alone: they may hold what a row holds.
+    refusal(code, reason, None, "try again later")
+}
+
+/// `<field or reason>: <detail>`, and both as metadata.
+fn refusal(code: Code, reason: &'static str, field: Option<&str>, detail: &str) -> Status {
+    let mut metadata = MetadataMap::new();
+    metadata.insert(REASON, MetadataValue::from_static(reason));
+    if let Some(field) = field.and_then(|field| field.parse().ok()) {
+        metadata.insert(FIELD, field);
+    }
+    Status::with_metadata(code, format!("{}: {detail}", field.unwrap_or(reason)), metadata)
+}
+
+fn causes(failure: &DatabaseError) -> String {
+    let mut text = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
