@@ -117,11 +117,24 @@ pub(crate) async fn load(tx: &mut Tx, batch: &SeedBatch) -> Result<(), sqlx::Err
     number_on(tx).await
 }
 
-/// Whether there is no product yet, active or not.
-pub(crate) async fn is_empty(tx: &mut Tx) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT NOT EXISTS (SELECT FROM products) AS "is_empty!""#)
-        .fetch_one(&mut *tx.statement("SELECT products"))
-        .await
+/// What is stored already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// Active or not.
+    pub(crate) products: usize,
+    pub(crate) categories: usize,
+}
+
+/// How many products and categories there are.
+pub(crate) async fn counts(tx: &mut Tx) -> Result<Stored, sqlx::Error> {
+    let counts = sqlx::query!(
+        r#"SELECT (SELECT coalesce(sum(every), 0)::bigint FROM product_counts) AS "products!",
+                  (SELECT count(*) FROM categories)                          AS "categories!""#,
+    )
+    .fetch_one(&mut *tx.statement("SELECT product_counts"))
+    .await?;
+    let count = |rows: i64| usize::try_from(rows).unwrap_or_default();
+    Ok(Stored { products: count(counts.products), categories: count(counts.categories) })
 }
 
 fn column<'a, Row, Value>(rows: &'a [Row], value: impl Fn(&'a Row) -> Value) -> Vec<Value> {
