@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Method that calls are counted under, where HTTP requests have `GET` or `POST`.
-const METHOD: &str = "RPC";
+pub(crate) const METHOD: &str = "RPC";
 
 /// One endpoint per call of a service, for example of `mestres.catalog.v1.CatalogService`, whose route is the path of
 /// the call. Streaming calls are left out: how long they last is their client's choice. For start-up.

@@ -27,5 +27,5 @@ pub use prometheus::prometheus;
 pub use recorder::{ENDPOINTS_MAX, OTHER, Recorder};
 pub use reporter::{Identity, Reporter, ReporterGauges};
 pub use series::{CacheState, Endpoint, EndpointId, StatusClass};
-pub use sketch::{Counts, Malformed, Sketch};
+pub use sketch::{Counts, Malformed, Sketch, Sum};
 pub use timing::{CANCELLED, Timing};

@@ -6,7 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{recorder::Recorder, series::CacheState, sketch::Sketch};
+use crate::{
+    grpc,
+    recorder::{OTHER, Recorder},
+    series::CacheState,
+    sketch::Sketch,
+};
 
 /// Upper edges of the classic histograms, in nanoseconds and as a label. Cut at the thresholds that the service levels
 /// name. A request within 0.4 % of an edge may be counted on either side of it.
@@ -35,7 +40,8 @@ const HIT_RATE_STEP: Duration = Duration::from_secs(5);
 
 /// Appends what a recorder of HTTP requests has counted: `http_requests_total` (S235) with the exact HTTP code,
 /// `http_request_duration_seconds` (S236), `cache_hit_rate` (S238), `cache_requests_total` by cache state, and
-/// `http_server_request_duration_seconds` under the labels of the OpenTelemetry conventions.
+/// `http_server_request_duration_seconds` under the labels of the OpenTelemetry conventions. For a recorder of gRPC
+/// calls it leaves out the cache, which there is none of.
 pub fn prometheus(recorder: &Recorder, out: &mut String) {
     let series = recorder.series();
     let mut codes = BTreeMap::<(&str, &str, u16), u64>::new();
@@ -69,6 +75,10 @@ pub fn prometheus(recorder: &Recorder, out: &mut String) {
     for ((method, route, class), sketch) in classes {
         let labels = [("http_request_method", method), ("http_route", route), ("status_class", class)];
         histogram(out, "http_server_request_duration_seconds", &labels, &sketch);
+    }
+    if !recorder.endpoints().any(|(_, endpoint)| endpoint.method != OTHER && endpoint.method != grpc::METHOD)
+    {
+        return;
     }
     header(out, "cache_requests_total", "counter", "Requests by what the cache did for them");
     for (state, n) in states {

@@ -4,6 +4,9 @@ use proto::metrics::v1::{CodeCount, SeriesState};
 
 use crate::layout;
 
+/// One more than the largest HTTP status.
+const CODES: usize = 600;
+
 /// Counts under sorted keys, without zeros.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts(Vec<(u16, u64)>);
@@ -236,6 +239,59 @@ impl Sketch {
     }
 }
 
+/// Adds up many sketches faster than merging them one after the other.
+#[derive(Debug)]
+pub struct Sum {
+    buckets: Box<[u64]>,
+    codes: Box<[u64]>,
+    sum_ns: u64,
+    slow: u64,
+    max_ns: u64,
+}
+
+impl Default for Sum {
+    fn default() -> Sum {
+        Sum {
+            buckets: vec![0; layout::BUCKETS].into(),
+            codes: vec![0; CODES].into(),
+            sum_ns: 0,
+            slow: 0,
+            max_ns: 0,
+        }
+    }
+}
+
+impl Sum {
+    /// Adds a sketch.
+    pub fn add(&mut self, sketch: &Sketch) {
+        for (index, n) in sketch.buckets.iter() {
+            self.buckets[usize::from(index)] += n;
+        }
+        for (code, n) in sketch.codes.iter() {
+            self.codes[usize::from(code)] += n;
+        }
+        self.sum_ns = self.sum_ns.wrapping_add(sketch.sum_ns);
+        self.slow = self.slow.wrapping_add(sketch.slow);
+        self.max_ns = self.max_ns.max(sketch.max_ns);
+    }
+
+    /// Everything added, as one sketch.
+    pub fn total(&self) -> Sketch {
+        Sketch {
+            buckets: counts_of(&self.buckets),
+            codes: counts_of(&self.codes),
+            sum_ns: self.sum_ns,
+            slow: self.slow,
+            max_ns: self.max_ns,
+        }
+    }
+}
+
+fn counts_of(counters: &[u64]) -> Counts {
+    let keyed = counters.iter().enumerate().map(|(key, &n)| (key as u16, n));
+    Counts(keyed.filter(|entry| entry.1 > 0).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -275,6 +331,17 @@ mod tests {
             bc.merge(&c);
             a_bc.merge(&bc);
             prop_assert_eq!(ab_c, a_bc);
+        }
+
+        #[test]
+        fn a_sum_is_the_merge(sketches in proptest::collection::vec(requests(), 0..5)) {
+            let (mut merged, mut sum) = (Sketch::default(), Sum::default());
+            for requests in sketches {
+                let sketch = sketch_of(&requests);
+                merged.merge(&sketch);
+                sum.add(&sketch);
+            }
+            prop_assert_eq!(sum.total(), merged);
         }
 
         #[test]

@@ -1,0 +1,125 @@
+//! How much of what should be known is known. No data must not read as health.
+
+use std::collections::HashMap;
+
+use proto::metrics::v1::{Coverage, Process, ProcessState};
+
+use super::{Aggregator, SLOT_S, SourceId, oldest_slot, slot_of};
+
+/// A slot is expected this long after it closed.
+const REPORT_EXPECTED_AFTER_S: u32 = 5;
+
+/// A source that has been silent for this long while others of its service report is taken for gone: it was killed
+/// and replaced under another name. When its whole service is silent, it stays expected.
+const GONE_AFTER_S: u32 = 600;
+
+/// A source has a present when it reported one of the last slots, the open one included.
+const PRESENT_SLOTS: u32 = 3;
+
+/// CPU use over less than this says nothing.
+const CPU_WALL_US_MIN: u64 = 1_000_000;
+
+/// One source within the hour.
+#[derive(Debug)]
+struct Presence<'a> {
+    service: &'a str,
+    instance: &'a str,
+    first_slot_s: u32,
+    last_slot_s: u32,
+    said_goodbye: bool,
+    /// Slots within the window.
+    seen: u32,
+    processes: Vec<(u32, ProcessState)>,
+}
+
+impl Aggregator {
+    /// Coverage of a window of `slots` slots, and the processes as of now.
+    pub(super) fn coverage(&self, now_s: u32, slots: u32, service: Option<&str>) -> (Coverage, Process) {
+        let window_start_s = oldest_slot(now_s, slots);
+        let mut presences = HashMap::<SourceId, Presence<'_>>::new();
+        for (&slot_s, slot) in &self.slots {
+            for (&id, held) in &slot.states {
+                let Some(source) = self.sources.get(&id) else { continue };
+                let definitions = &source.definitions;
+                if service.is_some_and(|service| service != definitions.service) {
+                    continue;
+                }
+                let presence = presences.entry(id).or_insert_with(|| Presence {
+                    service: &definitions.service,
+                    instance: &definitions.instance,
+                    first_slot_s: slot_s,
+                    last_slot_s: slot_s,
+                    said_goodbye: false,
+                    seen: 0,
+                    processes: Vec::new(),
+                });
+                // Slots come in order, so the last one wins.
+                presence.last_slot_s = slot_s;
+                presence.said_goodbye = held.is_last;
+                presence.seen += u32::from(slot_s >= window_start_s);
+                if let Some(process) = held.process.filter(|_| slot_s + PRESENT_SLOTS * SLOT_S > now_s) {
+                    presence.processes.push((slot_s, process));
+                }
+            }
+        }
+
+        let newest_expected_s = slot_of(now_s.saturating_sub(REPORT_EXPECTED_AFTER_S)).saturating_sub(SLOT_S);
+        let mut coverage = Coverage::default();
+        let mut process = Process::default();
+        let (mut pairs_expected, mut pairs_seen) = (0_u64, 0_u64);
+        for presence in presences.values() {
+            let until_s = expected_until(presence, &presences, newest_expected_s);
+            if until_s >= newest_expected_s {
+                coverage.sources_expected += 1;
+                coverage.sources_seen += u32::from(presence.last_slot_s + PRESENT_SLOTS * SLOT_S > now_s);
+                add_process(&mut process, &presence.processes);
+            }
+            let from_s = presence.first_slot_s.max(window_start_s);
+            if until_s >= from_s {
+                pairs_expected += u64::from((until_s - from_s) / SLOT_S + 1);
+                pairs_seen += u64::from(presence.seen);
+            }
+        }
+        if pairs_expected > 0 {
+            coverage.ratio = (pairs_seen as f64 / pairs_expected as f64).min(1.0);
+        }
+        let mut in_window = self
+            .slots
+            .range(window_start_s..)
+            .filter(|(_, slot)| slot.states.keys().any(|id| presences.contains_key(id)));
+        coverage.oldest_slot_s = in_window.next().map_or(0, |entry| *entry.0);
+        coverage.newest_slot_s = in_window.next_back().map_or(coverage.oldest_slot_s, |entry| *entry.0);
+        (coverage, process)
+    }
+}
+
+/// The last slot that a source should have reported.
+fn expected_until(
+    presence: &Presence<'_>,
+    all: &HashMap<SourceId, Presence<'_>>,
+    newest_expected_s: u32,
+) -> u32 {
+    let last_slot_s = presence.last_slot_s;
+    let of_service = || all.values().filter(|other| other.service == presence.service);
+    let restarted = of_service().any(|other| {
+        other.instance == presence.instance
+            && (other.last_slot_s, other.first_slot_s) > (last_slot_s, presence.first_slot_s)
+    });
+    if presence.said_goodbye || restarted {
+        return last_slot_s;
+    }
+    let until_s = newest_expected_s.max(last_slot_s);
+    let others_go_on = of_service().any(|other| other.last_slot_s > last_slot_s + GONE_AFTER_S);
+    if others_go_on { until_s.min(last_slot_s + GONE_AFTER_S) } else { until_s }
+}
+
+/// Adds the newest state that is old enough to say something about CPU use.
+fn add_process(sum: &mut Process, states: &[(u32, ProcessState)]) {
+    let telling = states.iter().rev().find(|(_, state)| state.wall_us >= CPU_WALL_US_MIN);
+    let Some((_, state)) = telling.or(states.last()) else { return };
+    let percent = |part: u64, whole: u64| if whole > 0 { 100.0 * part as f64 / whole as f64 } else { 0.0 };
+    sum.cpu_percent += percent(state.cpu_us, state.wall_us.saturating_mul(u64::from(state.cpus)));
+    sum.memory_percent += percent(state.rss_bytes, state.memory_total_bytes);
+    sum.database_connections_active += state.database_connections_active;
+    sum.database_connections_max += state.database_connections_max;
+}

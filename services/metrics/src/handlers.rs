@@ -1,0 +1,4 @@
+//! One use case per file.
+
+pub(crate) mod query;
+pub(crate) mod report;
