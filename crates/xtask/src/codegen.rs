@@ -1,19 +1,17 @@
 //! `cargo xtask codegen`: rewrites `crates/proto/src/gen` from the contract in `proto/`.
 
-use std::{fs, path::Path};
-
 use anyhow::Context;
 
+use crate::workspace::{self, Freshness};
+
+#[expect(unreachable_pub, reason = "shared with the test of crates/proto that compares")]
 #[path = "../../proto/codegen.rs"]
 mod codegen;
 
-pub(crate) fn run() -> anyhow::Result<()> {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let out = crates.join("proto/src/gen");
-    if out.exists() {
-        fs::remove_dir_all(&out).context("clearing crates/proto/src/gen")?;
-    }
-    fs::create_dir_all(&out).context("making crates/proto/src/gen")?;
-    codegen::generate(&crates.join("../proto"), &out)
-        .map_err(|error| anyhow::anyhow!("generating from proto/: {error}"))
+pub(crate) fn run(freshness: Freshness) -> anyhow::Result<()> {
+    let root = workspace::root();
+    let fresh = tempfile::tempdir().context("a folder for the fresh code")?;
+    codegen::generate(&root.join("proto"), fresh.path())
+        .map_err(|error| anyhow::anyhow!("generating from proto/: {error}"))?;
+    workspace::settle(&root.join("crates/proto/src/gen"), fresh.path(), "cargo xtask codegen", freshness)
 }

@@ -1,0 +1,120 @@
+//! `cargo xtask ci`: what CI runs, step for step, and what a developer runs before sending a change.
+
+use std::{
+    path::Path,
+    process::ExitStatus,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use tokio::process::Command;
+
+use crate::workspace;
+
+/// One step: a command line that can be repeated by hand as it is written here.
+struct Step {
+    name: &'static str,
+    /// Variables, then the command, separated by single spaces.
+    command: &'static str,
+}
+
+const STEPS: [Step; 9] = [
+    Step { name: "format", command: "cargo fmt --all --check" },
+    Step { name: "generated code", command: "cargo xtask codegen --check" },
+    Step { name: "SQL descriptions", command: "cargo xtask sqlx --check" },
+    Step { name: "layering", command: "cargo xtask layering" },
+    Step { name: "lints", command: "cargo clippy --workspace --all-targets -- -D warnings" },
+    Step { name: "documentation", command: "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps" },
+    Step { name: "build of the tests", command: "cargo test --no-run" },
+    Step { name: "tests", command: "cargo test" },
+    Step { name: "tests of the chores", command: "cargo test --workspace --bin xtask" },
+];
+
+/// Dependencies' licences, bans and sources; needs a tool that is not everywhere.
+const DENY: Step = Step { name: "dependencies", command: "cargo deny check bans licenses sources" };
+
+pub(crate) async fn run() -> anyhow::Result<()> {
+    let root = workspace::root();
+    let started = Instant::now();
+    let mut times = Vec::new();
+    for step in &STEPS {
+        times.push((step.name, step.run(&root).await?));
+    }
+    if is_installed("cargo-deny").await {
+        times.push((DENY.name, DENY.run(&root).await?));
+    } else {
+        println!("\n=== {} === skipped: `cargo install cargo-deny` first", DENY.name);
+    }
+    println!();
+    for (name, took) in times {
+        println!("ok  {:>7.1} s  {name}", took.as_secs_f64());
+    }
+    println!("\nci: everything passed in {:.0} s", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+impl Step {
+    async fn run(&self, root: &Path) -> anyhow::Result<Duration> {
+        println!("\n=== {} === {}", self.name, self.command);
+        let started = Instant::now();
+        let status = command(self.command)
+            .current_dir(root)
+            .status()
+            .await
+            .with_context(|| format!("starting `{}`", self.command))?;
+        let took = started.elapsed();
+        self.verdict(status, took)?;
+        println!("--- {} passed in {:.1} s", self.name, took.as_secs_f64());
+        Ok(took)
+    }
+
+    fn verdict(&self, status: ExitStatus, took: Duration) -> anyhow::Result<()> {
+        if status.success() {
+            return Ok(());
+        }
+        bail!(
+            "step \"{}\" FAILED after {:.1} s ({status})\nrepeat it with: {}",
+            self.name,
+            took.as_secs_f64(),
+            self.command
+        )
+    }
+}
+
+/// Splits at spaces, leading `NAME=value` words become variables. No shell, hence no quoting.
+fn command(line: &str) -> Command {
+    let (variables, words): (Vec<&str>, Vec<&str>) = {
+        let words: Vec<&str> = line.split(' ').collect();
+        let variables = words.iter().take_while(|word| word.contains('=')).count();
+        (words[..variables].to_vec(), words[variables..].to_vec())
+    };
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
+    command.envs(variables.iter().filter_map(|variable| variable.split_once('=')));
+    command
+}
+
+async fn is_installed(program: &str) -> bool {
+    let output = Command::new(program).arg("--version").output().await;
+    output.is_ok_and(|output| output.status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failing_step_says_how_to_repeat_it() {
+        let root = workspace::root();
+        let failing = Step { name: "nothing", command: "ls --no-such-option" };
+        let error = failing.run(&root).await.unwrap_err().to_string();
+        assert!(error.starts_with("step \"nothing\" FAILED after "), "{error}");
+        assert!(error.ends_with("repeat it with: ls --no-such-option"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn variables_before_the_command_are_set() {
+        let output = command("GREETING=bom-dia printenv GREETING").output().await.unwrap();
+        assert_eq!(output.stdout, b"bom-dia\n");
+    }
+}
