@@ -24,4 +24,6 @@ exec 3<&-
 wait "$server"
 status=$?
 kill -s KILL "$watcher" 2>/dev/null
+# Nobody else would collect it where process 1 does not.
+wait "$watcher" 2>/dev/null
 exit "$status"

@@ -49,7 +49,11 @@ impl Cli {
 
 /// 2 when something must be installed or set first and the message says what, 1 for the rest.
 pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if error.chain().any(|cause| cause.is::<data_plane::NotFound>()) { ExitCode::from(2) } else { ExitCode::FAILURE }
+    if error.chain().any(|cause| cause.is::<data_plane::NotFound>()) {
+        ExitCode::from(2)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use rls::cluster::{self, ServiceDatabase};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::pending::{cache_invalidator, catalog, events, tag_cache};
+use crate::pending::cache_invalidator;
 use crate::secrets::Secrets;
 
 /// A service's own schema, in a database of its own.
@@ -92,7 +92,8 @@ pub(crate) fn owner_url(admin_url: &str, secrets: &Secrets) -> anyhow::Result<St
 fn url(admin_url: &str, login: &str, password: &str, database: &str) -> anyhow::Result<String> {
     let server = PgConnectOptions::from_str(admin_url).context("the superuser's URL cannot be read")?;
     let host = server.get_host();
-    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+    let host =
+        if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
     Ok(format!("postgres://{login}:{password}@{host}:{}/{database}", server.get_port()))
 }
 

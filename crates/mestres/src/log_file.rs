@@ -30,6 +30,10 @@ impl LogFile {
         Ok(Self { path })
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// For a child's standard output and error. The child writes by itself: its log neither waits for us nor
     /// ends with us.
     pub(crate) fn for_child(&self) -> anyhow::Result<(Stdio, Stdio)> {
@@ -55,7 +59,7 @@ impl LogFile {
         let text = self.tail().unwrap_or_default();
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         let last = &lines[lines.len().saturating_sub(count)..];
-        last.iter().map(|line| line.chars().take(QUOTED_CHARS_MAX).collect()).collect()
+        last.iter().map(|line| readable(line).chars().take(QUOTED_CHARS_MAX).collect()).collect()
     }
 
     fn tail(&self) -> std::io::Result<String> {
@@ -66,6 +70,19 @@ impl LogFile {
         log.take(TAIL_BYTES).read_to_end(&mut end)?;
         Ok(String::from_utf8_lossy(&end).into_owned())
     }
+}
+
+/// What a person looks for in a line: of a JSON log line level, message and error, any other line whole.
+fn readable(line: &str) -> String {
+    let field = |record: &serde_json::Value, name: &str| Some(record.get(name)?.as_str()?.to_owned());
+    let shortened = || {
+        let record: serde_json::Value = serde_json::from_str(line).ok()?;
+        let level = field(&record, "level")?;
+        let message = field(&record, "message")?;
+        let error = field(&record, "error").map(|error| format!(": {error}")).unwrap_or_default();
+        Some(format!("{:<5} {message}{error}", level.to_uppercase()))
+    };
+    shortened().unwrap_or_else(|| line.to_owned())
 }
 
 fn previous(log: &Path) -> PathBuf {
@@ -100,6 +117,13 @@ mod tests {
         let last = log.last_lines(2);
 
         assert_eq!(last, [format!("1998 {filler}"), format!("1999 {filler}")]);
+    }
+
+    #[test]
+    fn a_json_line_is_quoted_for_people() {
+        let line = r#"{"level":"error","message":"catalog ends","error":"no database","target":"mestres"}"#;
+        assert_eq!(readable(line), "ERROR catalog ends: no database");
+        assert_eq!(readable("thread 'main' panicked"), "thread 'main' panicked");
     }
 
     #[test]

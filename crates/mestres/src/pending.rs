@@ -28,16 +28,11 @@ impl App {
 pub(crate) mod gateway {
     pub(crate) use super::{App, Config};
 }
-pub(crate) mod metrics {
-    pub(crate) use super::{App, Config};
-}
 pub(crate) mod cache_invalidator {
     pub(crate) use super::{App, Config};
     pub(crate) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate::Migrator::DEFAULT;
 }
 pub(crate) mod catalog {
-    pub(crate) use super::{App, Config};
-    pub(crate) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate::Migrator::DEFAULT;
     pub(crate) mod seed {
         pub(crate) const DEMO_PRODUCTS: usize = 0;
         pub(crate) struct Loaded {
@@ -46,20 +41,6 @@ pub(crate) mod catalog {
         }
         pub(crate) async fn load(_: &str, products: usize, _: impl FnMut(usize)) -> anyhow::Result<Loaded> {
             Ok(Loaded { products, categories: 0 })
-        }
-    }
-}
-pub(crate) mod events {
-    pub(crate) mod streams {
-        pub(crate) async fn declare(_: &async_nats::jetstream::Context, _: usize) -> anyhow::Result<()> {
-            Ok(())
-        }
-    }
-}
-pub(crate) mod tag_cache {
-    pub(crate) mod log {
-        pub(crate) async fn declare(_: &async_nats::jetstream::Context, _: usize) -> anyhow::Result<()> {
-            Ok(())
         }
     }
 }

@@ -1,30 +1,66 @@
 //! The port a service gets: the usual one, or the next free one.
 
-use std::collections::BTreeSet;
-use std::io::ErrorKind;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
+use nix::fcntl::OFlag;
+use nix::unistd::Uid;
 
 /// How far from the usual port we look before we give up.
 const TRIES: u16 = 100;
 
-/// Hands out loopback ports, each at most once.
-#[derive(Debug, Default)]
+/// Hands out loopback ports, each at most once, and to one shop at a time: between our look at a port and the
+/// service's bind, a second checkout's `up` may look too, so each given port is locked for as long as this lives.
+#[derive(Debug)]
 pub(crate) struct Ports {
-    given: BTreeSet<u16>,
+    given: BTreeMap<u16, File>,
+    /// Usual ports: whoever has to move keeps off the others', so that one taken port moves one service.
+    reserved: BTreeSet<u16>,
 }
 
 impl Ports {
-    /// `usual`, or the first free port above it. Fails when a hundred in a row are taken.
+    pub(crate) fn new(reserved: impl IntoIterator<Item = u16>) -> Self {
+        Self { given: BTreeMap::new(), reserved: reserved.into_iter().collect() }
+    }
+
+    /// `usual`, or the first free port above it that is nobody's usual one. Fails when a hundred in a row are
+    /// taken.
     pub(crate) fn next_free(&mut self, usual: u16) -> anyhow::Result<SocketAddr> {
         for port in usual..=usual.saturating_add(TRIES) {
-            if !self.given.contains(&port) && is_free(port) {
-                self.given.insert(port);
+            let others = self.given.contains_key(&port) || (port != usual && self.reserved.contains(&port));
+            if others {
+                continue;
+            }
+            let lock = lock(port).with_context(|| format!("cannot reserve port {port}"))?;
+            if let Some(lock) = lock.filter(|_| is_free(port)) {
+                self.given.insert(port, lock);
                 return Ok((Ipv4Addr::LOCALHOST, port).into());
             }
         }
         bail!("no free port from {usual} to {}", usual.saturating_add(TRIES))
+    }
+}
+
+/// The right to `port` among this user's shops, unless another has it.
+fn lock(port: u16) -> io::Result<Option<File>> {
+    let path: PathBuf = std::env::temp_dir().join(format!("mestres-{}-port-{port}.lock", Uid::effective()));
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        // The folder is shared and the name can be guessed: a link that somebody put there is not followed.
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(refusal)) => Err(refusal),
     }
 }
 
@@ -44,7 +80,7 @@ mod tests {
         let other_program = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let taken = other_program.local_addr().unwrap().port();
 
-        let given = Ports::default().next_free(taken).unwrap();
+        let given = Ports::new([]).next_free(taken).unwrap();
 
         assert_ne!(given.port(), taken);
         assert!(given.ip().is_loopback());
@@ -56,12 +92,31 @@ mod tests {
         let Ok(other_program) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else { return };
         let taken = other_program.local_addr().unwrap().port();
 
-        assert_ne!(Ports::default().next_free(taken).unwrap().port(), taken);
+        assert_ne!(Ports::new([]).next_free(taken).unwrap().port(), taken);
+    }
+
+    #[test]
+    fn whoever_moves_keeps_off_the_usual_ports_of_others() {
+        let other_program = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let taken = other_program.local_addr().unwrap().port();
+
+        let given = Ports::new([taken, taken + 1]).next_free(taken).unwrap();
+
+        assert!(given.port() > taken + 1, "{given}");
+    }
+
+    #[test]
+    fn two_shops_that_start_at_once_get_different_ports() {
+        let mut one = Ports::new([]);
+        let mut other = Ports::new([]);
+        let usual = 34_700;
+
+        assert_ne!(one.next_free(usual).unwrap(), other.next_free(usual).unwrap());
     }
 
     #[test]
     fn no_port_is_given_twice() {
-        let mut ports = Ports::default();
+        let mut ports = Ports::new([]);
         let first = ports.next_free(34_500).unwrap();
         let second = ports.next_free(34_500).unwrap();
         assert_ne!(first, second);

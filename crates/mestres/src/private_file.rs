@@ -24,7 +24,9 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
 /// `N` unguessable bytes from the operating system.
 pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
-    File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes)).context("no randomness")?;
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut bytes))
+        .context("no randomness")?;
     Ok(bytes)
 }
 

@@ -26,7 +26,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
         writeln!(out, "deleting {}", path.display()).context("cannot say what is deleted")?;
         delete(&path)?;
     }
-    writeln!(out, "kept {} and {}", folder.tools().display(), folder.logs().display()).context("cannot say so")
+    writeln!(out, "kept {} and {}", folder.tools().display(), folder.logs().display())
+        .context("cannot say so")
 }
 
 fn to_delete(folder: &Folder) -> anyhow::Result<Vec<PathBuf>> {

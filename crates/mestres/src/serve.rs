@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use bootstrap::Shutdown;
 use bootstrap::telemetry::{self, TelemetryConfig};
 
-use crate::pending::{cache_invalidator, catalog, gateway, metrics};
+use crate::pending::{cache_invalidator, gateway};
 use crate::service::Service;
 pub(crate) use lifeline::SUPERVISED;
 

@@ -149,11 +149,9 @@ async fn watch(
 }
 
 async fn end(child: &mut Child, pid: u32) {
-    for (signal, patience) in [
-        (Signal::SIGTERM, DRAIN_WITHIN),
-        (Signal::SIGTERM, DROP_WITHIN),
-        (Signal::SIGKILL, DROP_WITHIN),
-    ] {
+    for (signal, patience) in
+        [(Signal::SIGTERM, DRAIN_WITHIN), (Signal::SIGTERM, DROP_WITHIN), (Signal::SIGKILL, DROP_WITHIN)]
+    {
         send(signal, pid);
         if tokio::time::timeout(patience, child.wait()).await.is_ok() {
             return;
@@ -176,6 +174,7 @@ fn how_it_ended(status: ExitStatus) -> String {
 
 impl Program {
     fn spawn(&self) -> anyhow::Result<Child> {
+        self.log.cut_back().with_context(|| format!("cannot shorten {}", self.log.path().display()))?;
         let (out, err) = self.log.for_child()?;
         let mut command = Command::new(&self.executable);
         command
@@ -267,7 +266,10 @@ mod tests {
         program.stop().await;
 
         assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-        assert!(killpg(Pid::from_raw(i32::try_from(pid).unwrap()), None).is_err(), "the group is still there");
+        assert!(
+            killpg(Pid::from_raw(i32::try_from(pid).unwrap()), None).is_err(),
+            "the group is still there"
+        );
     }
 
     #[test]

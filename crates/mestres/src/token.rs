@@ -64,7 +64,8 @@ fn sign(options: &Options, key_pem: &[u8], now: OffsetDateTime) -> anyhow::Resul
         kid: Some(dev_key::KEY_ID.to_owned()),
         ..Header::new(Algorithm::EdDSA)
     };
-    let key = EncodingKey::from_ed_pem(key_pem).context("the development key is damaged; see `mestres reset`")?;
+    let key =
+        EncodingKey::from_ed_pem(key_pem).context("the development key is damaged; see `mestres reset`")?;
     jsonwebtoken::encode(&header, &claims, &key).context("cannot sign the token")
 }
 
@@ -82,7 +83,8 @@ mod tests {
         dev_key::ensure(&folder).unwrap();
         let key = dev_key::read(&folder.dev_key()).unwrap();
         let verifier =
-            Verifier::from_jwks_file(&folder.jwks(), ISSUER, AUDIENCE, rls::Environment::Development).unwrap();
+            Verifier::from_jwks_file(&folder.jwks(), ISSUER, AUDIENCE, rls::Environment::Development)
+                .unwrap();
         let now = OffsetDateTime::now_utc();
         let token = |role, issued| sign(&Options { role, user: 42, minutes: 60 }, &key, issued).unwrap();
 

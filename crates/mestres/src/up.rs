@@ -9,18 +9,18 @@ mod table;
 
 use std::time::{Duration, Instant};
 
+use crate::pending::catalog::seed::{self, Loaded};
 use anyhow::{Context as _, bail, ensure};
 use bootstrap::config::Environment;
-use crate::pending::catalog::seed::{self, Loaded};
 use clap::Args;
 use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::database::{self, Schema};
+use crate::dev_key;
 use crate::folder::Folder;
 use crate::secrets::Secrets;
-use crate::dev_key;
 use crate::supervise::{Event, Supervised};
 use data::DataPlane;
 use narrator::Narrator;
@@ -34,6 +34,8 @@ const HEALTHY_WITHIN: Duration = Duration::from_secs(60);
 const EXPLAIN_AFTER: Duration = Duration::from_secs(5);
 /// A service that ends this often before it was ever ready has a cause that no further start removes.
 const FIRST_STARTS_MAX: u32 = 3;
+/// A server that does not start is tried again no more often than this.
+const LOOK_AFTER_SERVERS_EVERY: Duration = Duration::from_secs(1);
 /// Events that wait while a line is printed.
 const EVENTS_MAX: usize = 64;
 
@@ -72,7 +74,8 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
 }
 
 async fn start_and_stop(options: &Options, folder: &Folder, table: Table) -> anyhow::Result<()> {
-    let mut shop = Shop { narrator: Narrator::begin(folder, table)?, data: DataPlane::default(), services: Vec::new() };
+    let mut shop =
+        Shop { narrator: Narrator::begin(folder, table)?, data: DataPlane::default(), services: Vec::new() };
     let (sender, mut events) = mpsc::channel(EVENTS_MAX);
 
     let outcome = tokio::select! {
@@ -215,19 +218,22 @@ impl Shop {
         Ok(())
     }
 
-    /// Until told to stop: tells of crashes and recoveries, and notes new process ids.
+    /// Until told to stop: tells of crashes and recoveries, notes new process ids, and starts servers again.
     async fn keep_open(&mut self, events: &mut mpsc::Receiver<Event>) -> anyhow::Result<()> {
-        while let Some(event) = events.recv().await {
-            match event {
-                Event::Started { name, pid } => self.narrator.started(&name, pid)?,
-                Event::Ready { name, took } => self.narrator.recovered(name, took),
-                Event::Ended { name, why, last_lines, retry_in } => {
-                    self.narrator.ended(&name)?;
-                    self.narrator.crashed(name, why, last_lines, retry_in);
-                }
+        let mut look_after_servers = tokio::time::interval(LOOK_AFTER_SERVERS_EVERY);
+        loop {
+            tokio::select! {
+                Some(event) = events.recv() => match event {
+                    Event::Started { name, pid } => self.narrator.started(&name, pid)?,
+                    Event::Ready { name, took } => self.narrator.recovered(name, took),
+                    Event::Ended { name, why, last_lines, retry_in } => {
+                        self.narrator.ended(&name)?;
+                        self.narrator.crashed(name, why, last_lines, retry_in);
+                    }
+                },
+                _ = look_after_servers.tick() => self.data.revive(&mut self.narrator).await,
             }
         }
-        bail!("nobody supervises the services any more")
     }
 
     /// Gateways first, so that nothing new comes in; the data plane last, so that everybody can finish.

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use data_plane::{
-    Install, Nats, NatsOptions, Origin, Port, Postgres, PostgresOptions, Redis, RedisOptions, Search, Tool, Tools,
+    Install, Nats, NatsOptions, Origin, Port, Postgres, PostgresOptions, Redis, RedisOptions, Search, Tool,
+    Tools,
 };
 use tokio::net::TcpStream;
 
 use crate::folder::Folder;
+use crate::log_file::LogFile;
 use crate::up::narrator::Narrator;
 use crate::up::table::{Line, took_ms};
 
@@ -48,7 +50,7 @@ impl DataPlane {
         let told = RefCell::new(narrator);
         let tell = |line| told.borrow_mut().say(line);
         let data = folder.data();
-        let logs = folder.logs();
+        let log = |server| LogFile::begin(&folder.logs(), server).map(|log| log.path().to_owned());
         let start_postgres = async {
             let Some(tools) = tools.as_ref().filter(|_| postgres.is_none()) else {
                 return reach(postgres.as_ref(), "postgres", &tell).await;
@@ -56,7 +58,7 @@ impl DataPlane {
             let begun = Instant::now();
             let options = PostgresOptions {
                 port: Port::NextFree(POSTGRES_PORT),
-                log: Some(logs.join("postgres.log")),
+                log: Some(log("postgres")?),
                 ..PostgresOptions::new(data.join("postgres"))
             };
             let server = Postgres::start(tools, &options).await.context("cannot start PostgreSQL")?;
@@ -72,7 +74,7 @@ impl DataPlane {
             let begun = Instant::now();
             let options = RedisOptions {
                 port: Port::NextFree(REDIS_PORT),
-                log: Some(logs.join("redis.log")),
+                log: Some(log("redis")?),
                 ..RedisOptions::new(data.join("redis"))
             };
             let server = Redis::start(tools, &options).await.context("cannot start Redis")?;
@@ -88,7 +90,7 @@ impl DataPlane {
             let begun = Instant::now();
             let options = NatsOptions {
                 port: Port::NextFree(NATS_PORT),
-                log: Some(logs.join("nats.log")),
+                log: Some(log("nats")?),
                 ..NatsOptions::new(data.join("nats"))
             };
             let server = Nats::start(tools, &options).await.context("cannot start NATS")?;
@@ -107,6 +109,29 @@ impl DataPlane {
             }
         }
         Ok(())
+    }
+
+    /// Starts a server of ours again that has ended by itself, on its port and with its data, and says so.
+    pub(crate) async fn revive(&mut self, narrator: &mut Narrator) {
+        let begun = Instant::now();
+        if let Some(server) = self.postgres.as_mut()
+            && server.has_ended()
+        {
+            narrator.server_ended("postgres", server.log());
+            narrator.server_came_back("postgres", server.restart().await, begun);
+        }
+        if let Some(server) = self.redis.as_mut()
+            && server.has_ended()
+        {
+            narrator.server_ended("redis", server.log());
+            narrator.server_came_back("redis", server.restart().await, begun);
+        }
+        if let Some(server) = self.nats.as_mut()
+            && server.has_ended()
+        {
+            narrator.server_ended("nats", server.log());
+            narrator.server_came_back("nats", server.restart().await, begun);
+        }
     }
 
     /// Stops what is ours.

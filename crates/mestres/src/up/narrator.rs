@@ -1,6 +1,9 @@
 //! Tells what happens, and keeps the state file equal to what was told.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use data_plane::StartError;
 
 use crate::folder::Folder;
 use crate::probe;
@@ -43,7 +46,13 @@ impl Narrator {
         self.set_pid(service, None)
     }
 
-    pub(crate) fn crashed(&mut self, service: String, why: String, last_lines: Vec<String>, retry_in: Duration) {
+    pub(crate) fn crashed(
+        &mut self,
+        service: String,
+        why: String,
+        last_lines: Vec<String>,
+        retry_in: Duration,
+    ) {
         let log = self.folder.logs().join(format!("{service}.log")).display().to_string();
         let retry_ms = u64::try_from(retry_in.as_millis()).unwrap_or(u64::MAX);
         self.mention(&Line::Crashed { service, why, last_lines, log, retry_ms });
@@ -54,9 +63,29 @@ impl Narrator {
         self.mention(&Line::Recovered { service, took_ms });
     }
 
+    /// Says that a server of the data plane ended by itself and is being started again.
+    pub(crate) fn server_ended(&mut self, server: &str, log: &Path) {
+        self.mention(&Line::Crashed {
+            service: server.to_owned(),
+            why: "ended by itself".to_owned(),
+            last_lines: Vec::new(),
+            log: log.display().to_string(),
+            retry_ms: 0,
+        });
+    }
+
+    pub(crate) fn server_came_back(&mut self, server: &str, outcome: Result<(), StartError>, begun: Instant) {
+        match outcome {
+            Ok(()) => self.recovered(server.to_owned(), begun.elapsed()),
+            Err(error) => self.mention(&Line::Note { text: format!("{server} does not start: {error}") }),
+        }
+    }
+
     /// Says why a service is not ready, in its own words.
     pub(crate) async fn explain(&mut self, service: &str) {
-        let Some(process) = self.state.services.iter().find(|process| process.name == service) else { return };
+        let Some(process) = self.state.services.iter().find(|process| process.name == service) else {
+            return;
+        };
         if let Err(why) = probe::ready(process.internal_http).await {
             self.mention(&Line::Note { text: format!("{service} is not ready: {why}") });
         }

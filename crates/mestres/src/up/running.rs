@@ -57,7 +57,8 @@ async fn ready(folder: &Folder, table: &mut Table) -> anyhow::Result<State> {
             }
             if !said {
                 said = true;
-                let text = format!("another `mestres up` (process {}) is starting the shop; waiting", state.pid);
+                let text =
+                    format!("another `mestres up` (process {}) is starting the shop; waiting", state.pid);
                 table.show(&Line::Note { text });
             }
         }

@@ -29,6 +29,14 @@ const INVALIDATOR_INTERNAL_PORT: u16 = 9003;
 /// Further gateways' internal ports, above those of the services.
 const MORE_GATEWAYS_INTERNAL_PORT: u16 = 9010;
 
+/// Of the first gateway, and of the `further`-th one after it.
+fn gateway_internal_port(further: u16) -> u16 {
+    match further {
+        0 => GATEWAY_INTERNAL_PORT,
+        further => MORE_GATEWAYS_INTERNAL_PORT + further - 1,
+    }
+}
+
 /// When a process is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stops {
@@ -43,6 +51,8 @@ pub(crate) struct Plan {
     /// Addresses and keys for whoever works with the running shop.
     pub(crate) exports: Vec<(String, String)>,
     gateways: Vec<SocketAddr>,
+    /// Keeps the ports ours.
+    _ports: Ports,
     /// What differs from the usual ports, in words.
     moved: Vec<String>,
 }
@@ -54,8 +64,13 @@ impl Plan {
         secrets: &Secrets,
         gateways: u16,
     ) -> anyhow::Result<Self> {
-        let mut plan = Draft { folder, data, ports: Ports::default(), moved: Vec::new(), programs: Vec::new() };
         let first_port = bootstrap::config::parsed("PORT", GATEWAY_PORT)?;
+        let usual_ports = (0..gateways)
+            .flat_map(|further| [first_port.saturating_add(further), gateway_internal_port(further)])
+            .chain([CATALOG_GRPC_PORT, METRICS_GRPC_PORT, INVALIDATOR_GRPC_PORT])
+            .chain([CATALOG_INTERNAL_PORT, METRICS_INTERNAL_PORT, INVALIDATOR_INTERNAL_PORT]);
+        let ports = Ports::new(usual_ports);
+        let mut plan = Draft { folder, data, ports, moved: Vec::new(), programs: Vec::new() };
 
         let catalog = plan.port("catalog (gRPC)", CATALOG_GRPC_PORT)?;
         let metrics = plan.port("metrics (gRPC)", METRICS_GRPC_PORT)?;
@@ -65,39 +80,56 @@ impl Plan {
         let catalog_database = database::login_url(&data.admin_url, Schema::Catalog, secrets)?;
         let invalidator_database = database::login_url(&data.admin_url, Schema::CacheInvalidator, secrets)?;
 
-        plan.add(Service::Catalog, Service::Catalog.name(), CATALOG_INTERNAL_PORT, [
-            ("MESTRES_GRPC_ADDR", catalog.to_string()),
-            ("MESTRES_DATABASE_URL", catalog_database.clone()),
-            ("MESTRES_TOKEN_KEY", secrets.token_key.clone()),
-            ("MESTRES_METRICS_URL", metrics_url.clone()),
-        ])?;
-        plan.add(Service::Metrics, Service::Metrics.name(), METRICS_INTERNAL_PORT, [
-            ("MESTRES_GRPC_ADDR", metrics.to_string()),
-        ])?;
-        plan.add(Service::CacheInvalidator, Service::CacheInvalidator.name(), INVALIDATOR_INTERNAL_PORT, [
-            ("MESTRES_GRPC_ADDR", invalidator.to_string()),
-            ("MESTRES_DATABASE_URL", invalidator_database),
-            ("MESTRES_METRICS_URL", metrics_url.clone()),
-        ])?;
-        let mut addresses = Vec::new();
-        for number in 1..=gateways {
-            let name = if number == 1 { "gateway".to_owned() } else { format!("gateway-{number}") };
-            let internal = match number {
-                1 => GATEWAY_INTERNAL_PORT,
-                further => MORE_GATEWAYS_INTERNAL_PORT + further - 2,
-            };
-            let address = plan.port(&name, first_port + number - 1)?;
-            addresses.push(address);
-            plan.add(Service::Gateway, &name, internal, [
-                ("MESTRES_HOST", address.ip().to_string()),
-                ("PORT", address.port().to_string()),
-                ("MESTRES_CATALOG_URL", catalog_url.clone()),
-                ("MESTRES_METRICS_URL", metrics_url.clone()),
+        plan.add(
+            Service::Catalog,
+            Service::Catalog.name(),
+            CATALOG_INTERNAL_PORT,
+            [
+                ("MESTRES_GRPC_ADDR", catalog.to_string()),
+                ("MESTRES_DATABASE_URL", catalog_database.clone()),
                 ("MESTRES_TOKEN_KEY", secrets.token_key.clone()),
-            ])?;
+                ("MESTRES_METRICS_URL", metrics_url.clone()),
+            ],
+        )?;
+        plan.add(
+            Service::Metrics,
+            Service::Metrics.name(),
+            METRICS_INTERNAL_PORT,
+            [("MESTRES_GRPC_ADDR", metrics.to_string())],
+        )?;
+        plan.add(
+            Service::CacheInvalidator,
+            Service::CacheInvalidator.name(),
+            INVALIDATOR_INTERNAL_PORT,
+            [
+                ("MESTRES_GRPC_ADDR", invalidator.to_string()),
+                ("MESTRES_DATABASE_URL", invalidator_database),
+                ("MESTRES_METRICS_URL", metrics_url.clone()),
+            ],
+        )?;
+        let mut addresses = Vec::new();
+        for further in 0..gateways {
+            let name = match further {
+                0 => Service::Gateway.name().to_owned(),
+                further => format!("{}-{}", Service::Gateway, further + 1),
+            };
+            let address = plan.port(&name, first_port.saturating_add(further))?;
+            addresses.push(address);
+            plan.add(
+                Service::Gateway,
+                &name,
+                gateway_internal_port(further),
+                [
+                    ("MESTRES_HOST", address.ip().to_string()),
+                    ("PORT", address.port().to_string()),
+                    ("MESTRES_CATALOG_URL", catalog_url.clone()),
+                    ("MESTRES_METRICS_URL", metrics_url.clone()),
+                    ("MESTRES_TOKEN_KEY", secrets.token_key.clone()),
+                ],
+            )?;
         }
 
-        let Draft { moved, programs, .. } = plan;
+        let Draft { moved, programs, ports, .. } = plan;
         let exports = [
             ("MESTRES_DATABASE_ADMIN_URL", data.admin_url.clone()),
             ("MESTRES_DATABASE_OWNER_URL", database::owner_url(&data.admin_url, secrets)?),
@@ -110,7 +142,7 @@ impl Plan {
             ("MESTRES_SHOP_URL", format!("http://{}", addresses[0])),
         ];
         let exports = exports.into_iter().map(|(variable, value)| (variable.to_owned(), value)).collect();
-        Ok(Self { programs, exports, gateways: addresses, moved })
+        Ok(Self { programs, exports, gateways: addresses, _ports: ports, moved })
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -155,7 +187,10 @@ impl Plan {
         let mut try_this = |command: String, note: &str| {
             lines.push(Line::Try { command, note: note.to_owned() });
         };
-        try_this(format!("curl -i {}/api/v1/products", &shop["http://".len()..]), "twice: look at X-Cache-Hit");
+        try_this(
+            format!("curl -i {}/api/v1/products", &shop["http://".len()..]),
+            "twice: look at X-Cache-Hit",
+        );
         try_this(format!("{} token --role admin --user 1", ourselves()), "for the admin routes");
         lines
     }

@@ -87,7 +87,10 @@ impl Table {
             Line::Data { server, version, address, origin, took_ms } => {
                 let ready = self.green("ready");
                 let took = seconds(*took_ms);
-                self.row("data", &format!("{server:<9}{version:<8} {ready} {took:>6}   {address:<17} ({origin})"))
+                self.row(
+                    "data",
+                    &format!("{server:<9}{version:<8} {ready} {took:>6}   {address:<17} ({origin})"),
+                )
             }
             Line::Schema { applied, products, categories, took_ms } => {
                 let migrations = match applied {
@@ -142,7 +145,9 @@ impl Table {
                 self.section = "";
                 "\n  stopping: gateways, services, data plane\n".to_owned()
             }
-            Line::Stopped { took_ms } => format!("  stopped in {}, nothing is left running\n", seconds(*took_ms)),
+            Line::Stopped { took_ms } => {
+                format!("  stopped in {}, nothing is left running\n", seconds(*took_ms))
+            }
         }
     }
 
@@ -228,7 +233,10 @@ mod tests {
                 address: "http://localhost:3000/api/v1/products".to_owned(),
                 note: "pt-BR, en".to_owned(),
             },
-            Line::Try { command: "curl -i localhost:3000".to_owned(), note: "look at X-Cache-Hit".to_owned() },
+            Line::Try {
+                command: "curl -i localhost:3000".to_owned(),
+                note: "look at X-Cache-Hit".to_owned(),
+            },
             Line::Ready { took_ms: 2_050 },
         ]
     }
