@@ -4,6 +4,8 @@ mod aggregator;
 mod coverage;
 mod question;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use aggregator::{Aggregator, Origin, Parsed, Unsaved};
 pub(crate) use question::Question;

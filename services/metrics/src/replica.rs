@@ -157,8 +157,8 @@ impl Replica {
             return Ok(());
         }
         for hello in self.store.definitions(&sources).await? {
-            let defined =
-                Definitions::parse(hello).and_then(|all| self.state.aggregator().define_stored(all));
+            let defined = Definitions::parse(hello)
+                .and_then(|all| self.state.aggregator().define_stored(all, clock::now_s()));
             if let Err(error) = defined {
                 tracing::debug!(%error, "a stored source is left out");
             }

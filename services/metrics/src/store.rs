@@ -218,3 +218,104 @@ fn slot_key(slot_start_s: u32) -> String {
 fn dictionary_key(source: SourceId) -> String {
     format!("pm:1:d:{source}")
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::metrics::v1::SlotState;
+
+    use super::*;
+    use crate::domain::Definitions;
+
+    fn unsaved(slot_start_s: u32, version: u64) -> Unsaved {
+        let series = vec![SeriesDef { id: 5, route: "/a".to_owned(), ..SeriesDef::default() }];
+        let hello = Hello {
+            boot_id: vec![7; 16],
+            service: "gateway".to_owned(),
+            instance: "one".to_owned(),
+            layout: 1,
+            series,
+            ..Hello::default()
+        };
+        let state = SlotState { slot_start_s, version, ..SlotState::default() };
+        let definitions = Definitions::parse(hello).unwrap();
+        Unsaved {
+            slot_start_s,
+            source: definitions.id,
+            version,
+            encoded: state.encode_to_vec().into(),
+            definitions: Some(definitions),
+        }
+    }
+
+    async fn version_of(store: &mut Store, slot_start_s: u32) -> u64 {
+        let states = store.states(&[slot_start_s]).await.unwrap();
+        assert_eq!(states.len(), 1);
+        let state = SlotState::decode(states[0].encoded.clone()).unwrap();
+        assert_eq!((state.version, state.slot_start_s), (states[0].version, slot_start_s));
+        state.version
+    }
+
+    #[tokio::test]
+    async fn an_older_version_never_replaces_a_newer_one() {
+        let redis = testkit::Redis::start().await;
+        let mut store = Store::new(&redis.url()).unwrap();
+        let slot_s = slot_now_s();
+        // Bytes of the versions cross their signs and lengths.
+        for (written, expected) in [
+            (5, 5),
+            (3, 5),
+            (5, 5),
+            (127, 127),
+            (128, 128),
+            (127, 128),
+            (255, 255),
+            (256, 256),
+            (255, 256),
+            (1 << 40, 1 << 40),
+            (300, 1 << 40),
+        ] {
+            store.write(&[unsaved(slot_s, written)]).await.unwrap();
+            assert_eq!(version_of(&mut store, slot_s).await, expected, "after writing {written}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_written_is_found_and_expires() {
+        let redis = testkit::Redis::start().await;
+        let mut store = Store::new(&redis.url()).unwrap();
+        let (slot_s, before_s) = (slot_now_s(), slot_now_s() - 10);
+        let nothing = store.touched(0).await.unwrap();
+        assert_eq!(nothing.slots, [0_u32; 0]);
+
+        let states = [unsaved(before_s, 1), unsaved(slot_s, 2)];
+        store.write(&states).await.unwrap();
+        let touched = store.touched(0).await.unwrap();
+        assert_eq!(touched.slots, [slot_s, before_s], "newest first");
+        assert_eq!(touched.generation, nothing.generation);
+        assert_eq!(store.touched(touched.now_ms + 10 * OVERLAP_MS).await.unwrap().slots, [0_u32; 0]);
+        let hello = store.definitions(&[states[0].source, SourceId([0; 16])]).await.unwrap();
+        assert_eq!(hello.len(), 1, "an unknown source is left out");
+        assert_eq!(Some(&Definitions::parse(hello[0].clone()).unwrap()), states[0].definitions.as_ref());
+
+        let mut ask = redis::pipe();
+        ask.cmd("TTL").arg(slot_key(slot_s)).cmd("TTL").arg(dictionary_key(states[0].source));
+        let (slot_ttl_s, dictionary_ttl_s): (i64, i64) = store.run(&ask).await.unwrap();
+        assert!((3_650..=3_720).contains(&slot_ttl_s), "{slot_ttl_s} s");
+        assert!((7_100..=7_200).contains(&dictionary_ttl_s), "{dictionary_ttl_s} s");
+    }
+
+    #[tokio::test]
+    async fn comes_back_after_a_restart_with_another_generation() {
+        let redis = testkit::Redis::start().await;
+        let mut store = Store::new(&redis.url()).unwrap();
+        let before = store.touched(0).await.unwrap().generation;
+        redis.kill().await;
+        store.touched(0).await.unwrap_err();
+        redis.restart().await;
+        assert_ne!(store.touched(0).await.unwrap().generation, before);
+    }
+
+    fn slot_now_s() -> u32 {
+        crate::domain::slot_of(crate::clock::now_s())
+    }
+}

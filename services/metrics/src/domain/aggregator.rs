@@ -22,6 +22,9 @@ use crate::error::Error;
 /// Sources that are kept, replicas and restarts of the last hour counted.
 pub(crate) const SOURCES_MAX: usize = 512;
 
+/// A source that has said who it is and then nothing more is forgotten after this time.
+const FIRST_STATE_WITHIN_S: u32 = 60;
+
 /// Merged timings by series.
 pub(super) type Merged = HashMap<Arc<SeriesKey>, Sketch>;
 
@@ -130,8 +133,12 @@ impl Parsed {
 
 impl Aggregator {
     /// Takes what a source says of itself, again for new series.
-    pub(crate) fn define(&mut self, definitions: Definitions) -> Result<SourceId, Error> {
+    pub(crate) fn define(&mut self, definitions: Definitions, now_s: u32) -> Result<SourceId, Error> {
         let id = definitions.id;
+        if self.sources.len() >= SOURCES_MAX {
+            self.expire(now_s);
+            self.forget_sources(now_s);
+        }
         if let Some(source) = self.sources.get_mut(&id) {
             source.extend(definitions, &mut self.keys)?;
         } else if self.sources.len() < SOURCES_MAX {
@@ -139,13 +146,16 @@ impl Aggregator {
         } else {
             return Err(Error::TooMany { what: "sources", max: SOURCES_MAX });
         }
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.heard_s = now_s;
+        }
         Ok(id)
     }
 
     /// Takes what the store knows of a source.
-    pub(crate) fn define_stored(&mut self, definitions: Definitions) -> Result<(), Error> {
+    pub(crate) fn define_stored(&mut self, definitions: Definitions, now_s: u32) -> Result<(), Error> {
         let stored = definitions.len();
-        let id = self.define(definitions)?;
+        let id = self.define(definitions, now_s)?;
         if let Some(source) = self.sources.get_mut(&id) {
             source.stored_definitions = source.stored_definitions.max(stored);
         }
@@ -170,7 +180,7 @@ impl Aggregator {
             self.refused_early += 1;
             return Ok(None);
         }
-        let source = self.sources.get(&id).ok_or(Error::Invalid("a stream starts with a hello"))?;
+        let source = self.sources.get_mut(&id).ok_or(Error::Invalid("a stream starts with a hello"))?;
         let known = |(series, _): &&(u32, Sketch)| source.key(*series).is_none();
         if let Some((unknown, _)) = state.series.iter().find(known) {
             return Err(Error::SeriesUnknown(*unknown));
@@ -196,12 +206,15 @@ impl Aggregator {
             is_last: state.is_last,
             process: state.process,
         };
+        source.heard_s = now_s;
         if let Some(replaced) = slot.states.insert(id, held) {
             for (series, sketch) in replaced.series() {
                 let Some(key) = source.key(series) else { continue };
                 subtract(&mut slot.merged, key, &sketch);
                 subtract(&mut self.hour, key, &sketch);
             }
+        } else {
+            source.slots += 1;
         }
         for (series, sketch) in &state.series {
             let Some(key) = source.key(*series) else { continue };
@@ -225,16 +238,23 @@ impl Aggregator {
             }
             let (slot_start_s, slot) = entry.remove_entry();
             slot.merged.iter().for_each(|(key, sketch)| subtract(&mut self.hour, key, sketch));
-            slot.states.keys().for_each(|&id| {
+            for &id in slot.states.keys() {
                 self.unsaved.remove(&(slot_start_s, id));
-            });
+                if let Some(source) = self.sources.get_mut(&id) {
+                    source.slots -= 1;
+                }
+            }
             expired = true;
         }
         if expired {
-            let slots = &self.slots;
-            self.sources.retain(|id, _| slots.values().any(|slot| slot.states.contains_key(id)));
-            self.keys.forget_unused();
+            self.forget_sources(now_s);
         }
+    }
+
+    /// Forgets the sources of which nothing is left, but not one that has just come.
+    fn forget_sources(&mut self, now_s: u32) {
+        self.sources.retain(|_, source| source.slots > 0 || source.heard_s + FIRST_STATE_WITHIN_S > now_s);
+        self.keys.forget_unused();
     }
 
     /// Up to `max` states to be stored, the newest first.

@@ -142,6 +142,10 @@ pub(crate) struct Source {
     keys: BTreeMap<u32, Arc<SeriesKey>>,
     /// Definitions that are stored.
     pub(crate) stored_definitions: usize,
+    /// Slots that hold a state of it.
+    pub(crate) slots: u32,
+    /// When it was last heard of.
+    pub(crate) heard_s: u32,
 }
 
 impl Source {
@@ -150,6 +154,8 @@ impl Source {
             definitions: Definitions { series: BTreeMap::new(), ..definitions.clone() },
             keys: BTreeMap::new(),
             stored_definitions: 0,
+            slots: 0,
+            heard_s: 0,
         };
         source.set(definitions, keys);
         source

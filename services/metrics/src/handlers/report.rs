@@ -53,7 +53,7 @@ pub(crate) async fn report(
                 if source.is_some_and(|source| source != definitions.id) {
                     return Err(Error::Invalid("a stream has one source"));
                 }
-                source = Some(state.aggregator().define(definitions)?);
+                source = Some(state.aggregator().define(definitions, clock::now_s())?);
             }
             Some(Kind::Slot(slot)) => {
                 let source = source.ok_or(Error::Invalid("a stream starts with a hello"))?;
