@@ -1,1 +1,32 @@
-//! gateway
+//! The gateway: HTTP in, gRPC out, and between them the response cache.
+//!
+//! A request's way: [`listener`] (one connection) → `front` (times it, answers from the cache, writes the
+//! headers) → for misses [`handlers`]' fetch functions, for everything that is not cached its actix handlers →
+//! `upstream` (the services). What may be cached, under which key, for how long and purged by which tags, is
+//! on one page, [`cache_policy`]; so are the routes, [`routes`]; what can go wrong is in [`error`].
+
+mod answer;
+mod app;
+mod auth;
+pub mod bodies;
+mod body;
+pub mod cache_policy;
+mod config;
+pub mod error;
+mod front;
+mod gate;
+pub mod handlers;
+pub mod json;
+pub mod listener;
+pub mod listing;
+pub mod negotiation;
+pub mod problem;
+pub mod query;
+pub mod representation;
+mod request_id;
+pub mod routes;
+mod upstream;
+pub mod views;
+
+pub use app::App;
+pub use config::Config;

@@ -1,0 +1,431 @@
+//! An answer on its way out: the bytes in the encoding that the client accepts, and the headers that say what
+//! they are, how old, and where they came from.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_http::Response;
+use actix_http::body::{BodySize, BoxBody, MessageBody};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ETAG, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, VARY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS, X_XSS_PROTECTION,
+};
+use bytes::Bytes;
+use latency::{CacheState, Timing};
+use tag_cache::Served;
+
+use crate::cache_policy::Read;
+use crate::error::Error;
+use crate::gate::Hsts;
+use crate::negotiation::{Accepted, Encoding, none_match_names};
+use crate::problem::{self, Language};
+use crate::representation::{COMPRESSED_BYTES_MIN, Compressed, Head, Kind, content_hash};
+
+const X_RESPONSE_TIME: HeaderName = HeaderName::from_static("x-response-time");
+const X_CACHE_HIT: HeaderName = HeaderName::from_static("x-cache-hit");
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
+const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
+
+/// Everything but the headers that every answer has.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: Headers,
+    pub(crate) body: Payload,
+    /// What the cache did; absent for routes that have none.
+    pub(crate) cache: Option<CacheFacts>,
+    /// Set when the cache knows that there is nothing: the problem document is the request's own.
+    pub(crate) absent: Option<CacheFacts>,
+}
+
+/// The headers of one answer.
+#[derive(Debug)]
+pub(crate) enum Headers {
+    /// Those of a representation.
+    Of {
+        content_type: HeaderValue,
+        cache_control: HeaderValue,
+        etag: Option<HeaderValue>,
+        encoding: Encoding,
+    },
+    /// Those that a handler or a problem set.
+    Set(HeaderMap),
+}
+
+/// The bytes.
+#[derive(Debug)]
+pub(crate) enum Payload {
+    Bytes(Bytes),
+    Boxed(BoxBody),
+}
+
+/// What the cache did for one answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CacheFacts {
+    state: tag_cache::CacheState,
+    age: Duration,
+    fresh_left: Duration,
+}
+
+impl CacheFacts {
+    fn of(served: &Served) -> Self {
+        Self { state: served.state, age: served.age, fresh_left: served.fresh_left }
+    }
+
+    /// The same for the timings.
+    pub(crate) fn state(&self) -> CacheState {
+        match self.state {
+            tag_cache::CacheState::HitL1 => CacheState::HitL1,
+            tag_cache::CacheState::HitL2 => CacheState::HitL2,
+            tag_cache::CacheState::Stale => CacheState::Stale,
+            tag_cache::CacheState::Miss => CacheState::Miss,
+            tag_cache::CacheState::Coalesced => CacheState::Coalesced,
+            tag_cache::CacheState::Bypass => CacheState::Bypass,
+            tag_cache::CacheState::Error => CacheState::Error,
+        }
+    }
+}
+
+/// The answer that the cache gave, if it can be encoded without waiting.
+pub(crate) fn served_now(
+    compressed: &Compressed,
+    served: &Served,
+    read: &Read,
+    accepted: Accepted,
+    none_match: Option<&str>,
+) -> Result<Option<Answer>, Error> {
+    let Found { head, encoding, facts, body } = match Found::of(served, accepted, none_match, read)? {
+        Ok(found) => found,
+        Err(done) => return Ok(Some(*done)),
+    };
+    let form = compressed.now(head.hash(), &body, encoding);
+    Ok(form.map(|form| representation(&head, encoding, read, form, facts)))
+}
+
+/// The answer that the cache gave.
+pub(crate) async fn served(
+    compressed: &Compressed,
+    served: &Served,
+    read: &Read,
+    accepted: Accepted,
+    none_match: Option<&str>,
+) -> Result<Answer, Error> {
+    let Found { head, encoding, facts, body } = match Found::of(served, accepted, none_match, read)? {
+        Ok(found) => found,
+        Err(done) => return Ok(*done),
+    };
+    let form = compressed.form(head.hash(), &body, encoding).await;
+    Ok(representation(&head, encoding, read, form, facts))
+}
+
+/// An entry that has a body to send.
+struct Found<'s> {
+    head: Head<'s>,
+    encoding: Encoding,
+    facts: CacheFacts,
+    body: Bytes,
+}
+
+impl<'s> Found<'s> {
+    /// The entry, or the answer when there is no body to send.
+    fn of(
+        served: &'s Served,
+        accepted: Accepted,
+        none_match: Option<&str>,
+        read: &Read,
+    ) -> Result<Result<Self, Box<Answer>>, Error> {
+        let facts = CacheFacts::of(served);
+        let head = Head::decode(served.entry.head()).ok_or_else(|| {
+            tracing::error!("a cached entry has a head that this release does not know");
+            Error::Internal
+        })?;
+        if head.kind() == Kind::Absent {
+            return Ok(Err(Box::new(Answer::absent(facts))));
+        }
+        let body = served.entry.body();
+        let encoding = if body.len() >= COMPRESSED_BYTES_MIN { accepted.large } else { accepted.small };
+        if none_match.is_some_and(|named| none_match_names(named, head.etag(encoding))) {
+            let mut answer = representation(&head, encoding, read, Bytes::new(), facts);
+            answer.status = StatusCode::NOT_MODIFIED;
+            return Ok(Err(Box::new(answer)));
+        }
+        Ok(Ok(Self { head, encoding, facts, body }))
+    }
+}
+
+fn representation(
+    head: &Head<'_>,
+    encoding: Encoding,
+    read: &Read,
+    body: Bytes,
+    facts: CacheFacts,
+) -> Answer {
+    Answer {
+        status: StatusCode::OK,
+        headers: Headers::Of {
+            content_type: if head.kind() == Kind::Svg { SVG } else { JSON },
+            cache_control: HeaderValue::from_static(read.cache_control()),
+            etag: Some(head.etag_value(encoding)),
+            encoding,
+        },
+        body: Payload::Bytes(body),
+        cache: Some(facts),
+        absent: None,
+    }
+}
+
+/// The answer of an application route, compressed when it is worth it and carries no version of its own.
+pub(crate) async fn from_app(
+    compressed: &Compressed,
+    response: Response<BoxBody>,
+    accepted: Accepted,
+) -> Answer {
+    let status = response.status();
+    let (response, body) = response.into_parts();
+    let mut headers = response.headers().clone();
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, PRIVATE);
+    }
+    let strong = headers.get(ETAG).is_some_and(|tag| !tag.as_bytes().starts_with(b"W/"));
+    let body = match body.try_into_bytes() {
+        Ok(bytes) => bytes,
+        Err(body) => {
+            return Answer {
+                status,
+                headers: Headers::Set(headers),
+                body: Payload::Boxed(body),
+                cache: None,
+                absent: None,
+            };
+        }
+    };
+    let mut encoding = Encoding::Identity;
+    if !strong && !body.is_empty() {
+        encoding = if body.len() >= COMPRESSED_BYTES_MIN { accepted.large } else { accepted.small };
+        headers.insert(VARY, ACCEPT_ENCODING);
+    }
+    let body = if encoding == Encoding::Identity {
+        body
+    } else {
+        compressed.form(content_hash(&body), &body, encoding).await
+    };
+    if let Some(name) = encoding.name() {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+    }
+    Answer { status, headers: Headers::Set(headers), body: Payload::Bytes(body), cache: None, absent: None }
+}
+
+impl Answer {
+    fn absent(facts: CacheFacts) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            headers: Headers::Set(HeaderMap::new()),
+            body: Payload::Bytes(Bytes::new()),
+            cache: None,
+            absent: Some(facts),
+        }
+    }
+
+    /// A problem document.
+    pub(crate) fn problem(error: &Error, language: Language, path: &str, request_id: &str) -> Self {
+        let body = Bytes::from(problem::document(error, language, path, request_id));
+        let mut headers = HeaderMap::with_capacity(24);
+        headers.insert(CONTENT_TYPE, PROBLEM);
+        headers.insert(CACHE_CONTROL, PRIVATE);
+        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
+        headers.insert(VARY, HeaderValue::from_static("accept-language"));
+        match error {
+            Error::MethodNotAllowed { allow } => {
+                headers.insert(ALLOW, HeaderValue::from_static(allow));
+            }
+            Error::Unauthenticated => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Error::Overloaded | Error::UpstreamUnavailable => {
+                // Clients that were turned away together should not come back together.
+                headers.insert(RETRY_AFTER, HeaderValue::from(fastrand::u16(1..=3)));
+            }
+            Error::PreconditionFailed { current: Some(current) } => {
+                if let Ok(etag) = HeaderValue::from_str(&current.etag) {
+                    headers.insert(ETAG, etag);
+                }
+            }
+            _ => {}
+        }
+        Self {
+            status: error.status(),
+            headers: Headers::Set(headers),
+            body: Payload::Bytes(body),
+            cache: None,
+            absent: None,
+        }
+    }
+
+    /// The response; its body takes the timing along.
+    pub(crate) fn into_response(self, timing: Timing, took: Duration) -> Response<Body> {
+        let body = match self.body {
+            Payload::Bytes(bytes) => Body::of(bytes, timing),
+            Payload::Boxed(inner) => Body::Stream { inner, timing: Some(timing) },
+        };
+        let mut response = Response::with_body(self.status, body);
+        let headers = response.headers_mut();
+        match self.headers {
+            Headers::Of { content_type, cache_control, etag, encoding } => {
+                if self.status != StatusCode::NOT_MODIFIED {
+                    headers.insert(CONTENT_TYPE, content_type);
+                    if let Some(name) = encoding.name() {
+                        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+                    }
+                }
+                headers.insert(CACHE_CONTROL, cache_control);
+                headers.insert(VARY, ACCEPT_ENCODING);
+                if let Some(etag) = etag {
+                    headers.insert(ETAG, etag);
+                }
+            }
+            Headers::Set(set) => *headers = set,
+        }
+        headers.insert(X_RESPONSE_TIME, milliseconds(took));
+        cache_headers(headers, self.cache.as_ref(), took);
+        response
+    }
+}
+
+/// `12ms`. Hits take none, and none is a constant.
+fn milliseconds(took: Duration) -> HeaderValue {
+    match took.as_millis() {
+        0 => HeaderValue::from_static("0ms"),
+        1 => HeaderValue::from_static("1ms"),
+        ms => HeaderValue::from_str(&format!("{ms}ms")).expect("digits and letters"),
+    }
+}
+
+/// S28, S53, RFC 9211.
+fn cache_headers(headers: &mut HeaderMap, facts: Option<&CacheFacts>, took: Duration) {
+    use tag_cache::CacheState as State;
+    const TRUE: HeaderValue = HeaderValue::from_static("true");
+    const FALSE: HeaderValue = HeaderValue::from_static("false");
+    let state = facts.map_or(State::Bypass, |facts| facts.state);
+    let (hit, tier) = match state {
+        State::HitL1 | State::Stale => (TRUE, "L1"),
+        State::HitL2 => (TRUE, "L2"),
+        State::Miss | State::Coalesced => (FALSE, "MISS"),
+        State::Bypass | State::Error => (FALSE, "BYPASS"),
+    };
+    headers.insert(X_CACHE_HIT, hit);
+    headers.insert(X_CACHE, HeaderValue::from_static(tier));
+    let Some(facts) = facts else {
+        headers.insert(SERVER_TIMING, timing("app", took));
+        return;
+    };
+    headers.insert(AGE, HeaderValue::from(facts.age.as_secs()));
+    let ttl = facts.fresh_left.as_secs();
+    let status = match state {
+        State::HitL1 => HeaderValue::from_str(&format!("mestres; hit; ttl={ttl}")),
+        State::HitL2 => HeaderValue::from_str(&format!("mestres; hit; ttl={ttl}; detail=l2")),
+        State::Stale => Ok(HeaderValue::from_static("mestres; hit; ttl=0; detail=stale")),
+        State::Miss if ttl > 0 => HeaderValue::from_str(&format!("mestres; fwd=miss; stored; ttl={ttl}")),
+        State::Miss => Ok(HeaderValue::from_static("mestres; fwd=miss")),
+        State::Coalesced => Ok(HeaderValue::from_static("mestres; fwd=miss; collapsed")),
+        State::Bypass | State::Error => Ok(HeaderValue::from_static("mestres; fwd=bypass")),
+    };
+    headers.insert(CACHE_STATUS, status.expect("digits and letters"));
+    let server_timing = match state {
+        State::HitL1 => HeaderValue::from_static("cache;desc=\"L1\""),
+        State::HitL2 | State::Stale => timing("cache", took),
+        State::Miss | State::Coalesced | State::Bypass | State::Error => timing("origin", took),
+    };
+    headers.insert(SERVER_TIMING, server_timing);
+}
+
+fn timing(what: &str, took: Duration) -> HeaderValue {
+    let micros = took.as_micros();
+    let text = format!("{what};dur={}.{}", micros / 1000, micros % 1000 / 100);
+    HeaderValue::from_str(&text).expect("digits and letters")
+}
+
+/// The headers that every answer has (S217).
+pub(crate) fn fixed_headers(headers: &mut HeaderMap, hsts: Hsts) {
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_XSS_PROTECTION, HeaderValue::from_static("1; mode=block"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let svg = headers.get(CONTENT_TYPE).is_some_and(|kind| *kind == SVG);
+    let policy = if svg {
+        // A drawing may style itself and nothing else.
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    } else {
+        "default-src 'none'; frame-ancestors 'none'"
+    };
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    if hsts == Hsts::Send {
+        let year = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+        headers.insert(STRICT_TRANSPORT_SECURITY, year);
+    }
+}
+
+/// A response body that ends the request's timing with its last byte. Dropped before, the request counts as
+/// cancelled.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// Nothing to send, or everything sent.
+    Done,
+    /// All of it in one piece.
+    Whole { bytes: Bytes, timing: Timing },
+    /// Piece by piece.
+    Stream { inner: BoxBody, timing: Option<Timing> },
+}
+
+impl Body {
+    fn of(bytes: Bytes, timing: Timing) -> Self {
+        if bytes.is_empty() {
+            timing.finish();
+            return Self::Done;
+        }
+        Self::Whole { bytes, timing }
+    }
+}
+
+impl MessageBody for Body {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        match self {
+            Self::Done => BodySize::Sized(0),
+            Self::Whole { bytes, .. } => BodySize::Sized(bytes.len() as u64),
+            Self::Stream { inner, .. } => inner.size(),
+        }
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        match &mut *self {
+            Self::Done => Poll::Ready(None),
+            Self::Whole { .. } => match std::mem::replace(&mut *self, Self::Done) {
+                Self::Whole { bytes, timing } => {
+                    timing.finish();
+                    Poll::Ready(Some(Ok(bytes)))
+                }
+                Self::Done | Self::Stream { .. } => Poll::Ready(None),
+            },
+            Self::Stream { inner, timing } => {
+                let polled = Pin::new(inner).poll_next(cx);
+                if matches!(polled, Poll::Ready(None))
+                    && let Some(timing) = timing.take()
+                {
+                    timing.finish();
+                }
+                polled
+            }
+        }
+    }
+}

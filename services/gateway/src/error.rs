@@ -1,0 +1,278 @@
+//! What can go wrong with a request, and the one place that turns it, or a gRPC status, into an answer.
+
+use std::borrow::Cow;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use tonic::Code;
+
+/// A sentence in both languages of the interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// Brazilian Portuguese, the default.
+    pub pt: Cow<'static, str>,
+    /// English.
+    pub en: Cow<'static, str>,
+}
+
+impl Text {
+    /// A sentence known beforehand.
+    pub const fn fixed(pt: &'static str, en: &'static str) -> Self {
+        Self { pt: Cow::Borrowed(pt), en: Cow::Borrowed(en) }
+    }
+
+    /// The same text whatever the language: values, and what services say.
+    pub fn same(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { pt: Cow::Owned(text.clone()), en: Cow::Owned(text) }
+    }
+}
+
+/// One field of a body that cannot be accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// JSON pointer into the body (RFC 6901).
+    pub pointer: String,
+    /// Machine-readable: `required`, `type`, `unknown`, `min`, `max`, `format`, `duplicate`, `invalid`.
+    pub code: Cow<'static, str>,
+    /// For people.
+    pub detail: Text,
+}
+
+/// Everything a request can be answered with instead of what it asked for.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// A parameter of the path or query is unknown, repeated or out of range.
+    #[error("parameter {name} is invalid")]
+    InvalidParameter {
+        /// As the client wrote it, shortened.
+        name: Cow<'static, str>,
+        /// What is expected.
+        detail: Text,
+    },
+    /// The page lies beyond what numbered pages reach.
+    #[error("the page lies too deep")]
+    OffsetTooDeep,
+    /// The request breaks HTTP itself.
+    #[error("malformed request: {0}")]
+    BadRequest(&'static str),
+    /// The body is not the JSON that we accept.
+    #[error("malformed JSON")]
+    MalformedJson(Text),
+    /// Who is calling is not known, or the token is no good.
+    #[error("unauthenticated")]
+    Unauthenticated,
+    /// The caller is known and may not.
+    #[error("forbidden")]
+    Forbidden,
+    /// There is nothing here, or nothing that the caller may see.
+    #[error("not found")]
+    NotFound,
+    /// The path exists, the method does not.
+    #[error("method not allowed")]
+    MethodNotAllowed {
+        /// The methods that do.
+        allow: &'static str,
+    },
+    /// None of our encodings is acceptable to the client.
+    #[error("not acceptable")]
+    NotAcceptable,
+    /// The client was too slow.
+    #[error("request timeout")]
+    RequestTimeout,
+    /// Another resource stands in the way: a slug or SKU that is taken.
+    #[error("conflict")]
+    Conflict(FieldError),
+    /// The version in `If-Match` is not the current one.
+    #[error("precondition failed")]
+    PreconditionFailed {
+        /// The current representation, when it could be had.
+        current: Option<Box<Current>>,
+    },
+    /// The body is larger than accepted.
+    #[error("payload too large")]
+    PayloadTooLarge,
+    /// The request line is longer than accepted.
+    #[error("URI too long")]
+    UriTooLong,
+    /// The body is not JSON, or is compressed.
+    #[error("unsupported media type")]
+    UnsupportedMediaType(Text),
+    /// The body is JSON and says something impossible.
+    #[error("validation failed")]
+    Validation(Vec<FieldError>),
+    /// `If-Match` is missing.
+    #[error("precondition required")]
+    PreconditionRequired,
+    /// The header section is larger than accepted.
+    #[error("headers too large")]
+    HeadersTooLarge,
+    /// This process or a service has more work than it can do in time.
+    #[error("overloaded")]
+    Overloaded,
+    /// A service is away.
+    #[error("upstream unavailable")]
+    UpstreamUnavailable,
+    /// A service did not answer in time.
+    #[error("timeout")]
+    Timeout,
+    /// Our fault. What happened was logged where it happened.
+    #[error("internal error")]
+    Internal,
+}
+
+/// The current state of a resource, shown to somebody who meant to change an older one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Current {
+    /// Its version ETag.
+    pub etag: String,
+    /// Its JSON.
+    pub body: Vec<u8>,
+}
+
+impl Error {
+    /// A parameter that is not what it should be.
+    pub(crate) fn parameter(name: impl Into<Cow<'static, str>>, pt: &'static str, en: &'static str) -> Self {
+        Self::InvalidParameter { name: name.into(), detail: Text::fixed(pt, en) }
+    }
+
+    /// The machine-readable code.
+    pub fn code(&self) -> &'static str {
+        self.kind().1
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.kind().0
+    }
+
+    fn kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::InvalidParameter { .. } => (StatusCode::BAD_REQUEST, "invalid_parameter"),
+            Self::OffsetTooDeep => (StatusCode::BAD_REQUEST, "offset_too_deep"),
+            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad_request"),
+            Self::MalformedJson(_) => (StatusCode::BAD_REQUEST, "malformed_json"),
+            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "not_acceptable"),
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
+            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            Self::PreconditionFailed { .. } => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
+            Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
+            Self::UriTooLong => (StatusCode::URI_TOO_LONG, "uri_too_long"),
+            Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::Validation(_) => (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed"),
+            Self::PreconditionRequired => (StatusCode::PRECONDITION_REQUIRED, "precondition_required"),
+            Self::HeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::UpstreamUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "upstream_unavailable"),
+            Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+        }
+    }
+}
+
+/// Whether a call reads with parameters or writes with a body: the same refusal of a service names a query
+/// parameter for one and a field of the body for the other (400 or 422).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// Parameters.
+    Read,
+    /// A body.
+    Write,
+}
+
+/// Machine-readable reason of a refusal, in the metadata of a gRPC status.
+const REASON: &str = "mc-reason";
+/// The field it is about.
+const FIELD: &str = "mc-field";
+
+impl Error {
+    /// What a service's refusal means to the client. Logs what is our fault, since the client is not told.
+    pub fn from_status(status: &tonic::Status, call: Call) -> Self {
+        let metadata = |name| status.metadata().get(name).and_then(|value| value.to_str().ok());
+        let (reason, field) = (metadata(REASON), metadata(FIELD));
+        let detail = || {
+            let message = status.message();
+            let text = message.split_once(": ").map_or(message, |(_, detail)| detail);
+            Text::same(text.chars().take(300).collect::<String>())
+        };
+        let field_error = |code: &str| FieldError {
+            pointer: pointer(field.unwrap_or_default()),
+            code: Cow::Owned(code.to_owned()),
+            detail: detail(),
+        };
+        match (status.code(), call) {
+            (Code::InvalidArgument | Code::OutOfRange, _) if reason == Some("offset_too_deep") => {
+                Self::OffsetTooDeep
+            }
+            (Code::InvalidArgument | Code::OutOfRange, Call::Read) => Self::InvalidParameter {
+                name: Cow::Owned(field.unwrap_or("query").to_owned()),
+                detail: detail(),
+            },
+            (Code::InvalidArgument | Code::OutOfRange | Code::FailedPrecondition, Call::Write) => {
+                Self::Validation(vec![field_error(reason.unwrap_or("invalid"))])
+            }
+            (Code::NotFound, _) => Self::NotFound,
+            (Code::AlreadyExists, _) => Self::Conflict(field_error(reason.unwrap_or("taken"))),
+            (Code::Aborted, _) => Self::PreconditionFailed { current: None },
+            (Code::PermissionDenied, _) => Self::Forbidden,
+            (Code::Unauthenticated, _) => Self::Unauthenticated,
+            (Code::ResourceExhausted, _) => Self::Overloaded,
+            (Code::Unavailable, _) => {
+                tracing::warn!(error = %status.message(), "a service is unavailable");
+                Self::UpstreamUnavailable
+            }
+            (Code::DeadlineExceeded | Code::Cancelled, _) => Self::Timeout,
+            (
+                Code::Ok
+                | Code::Unknown
+                | Code::FailedPrecondition
+                | Code::Unimplemented
+                | Code::Internal
+                | Code::DataLoss,
+                _,
+            ) => {
+                tracing::error!(rpc.code = ?status.code(), error = %status.message(), "a service failed");
+                Self::Internal
+            }
+        }
+    }
+}
+
+/// The cache has no answer although the origin did not fail.
+impl From<tag_cache::FillFailed> for Error {
+    fn from(failed: tag_cache::FillFailed) -> Self {
+        match failed {
+            tag_cache::FillFailed::Overloaded => Self::Overloaded,
+            tag_cache::FillFailed::Deadline => Self::Timeout,
+            tag_cache::FillFailed::Aborted => Self::Internal,
+        }
+    }
+}
+
+/// `variants[0].sku` or `variants.0.sku` as a JSON pointer.
+fn pointer(field: &str) -> String {
+    let mut pointer = String::with_capacity(field.len() + 1);
+    for part in field.split(['.', '[', '/']).filter(|part| !part.is_empty()) {
+        pointer.push('/');
+        pointer.push_str(part.trim_end_matches(']'));
+    }
+    pointer
+}
+
+/// Lets handlers use `?`. The front renders the problem document, because only it knows the request's id,
+/// language and path.
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::new(self.status());
+        response.extensions_mut().insert(self.clone());
+        response
+    }
+}

@@ -1,0 +1,461 @@
+//! The one wrapper around everything: times the request, answers what the cache can, and gives every answer
+//! its headers.
+//!
+//! The path of a hit is the product's main path. It passes no router and no stack of middleware: the route is
+//! found, the canonical key is written into a buffer that is reused, the entry is found and validated, and the
+//! stored bytes go out with headers most of which are constants.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_http::body::BoxBody;
+use actix_http::{HttpMessage, Request, Response, ResponseHead};
+use actix_service::{Service, ServiceFactory};
+use actix_web::dev::ServiceResponse;
+use actix_web::http::header::{
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, COOKIE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
+};
+use actix_web::http::{Method, StatusCode};
+use bootstrap::trace::{self, Edge, Parent};
+use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
+use latency::{CacheState, EndpointId, Reading, Timing};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{FutureExt as _, SpanKind, TraceContextExt as _};
+use tag_cache::{Served, Token};
+
+use crate::answer::{self, Answer, Body, CacheFacts};
+use crate::auth;
+use crate::cache_policy::Read;
+use crate::error::Error;
+use crate::gate::{Gate, TOKEN_COOKIE, X_CACHE_TOKEN};
+use crate::handlers;
+use crate::listener::{Peer, REFUSED_PATH, Refusal};
+use crate::negotiation::{self, Accepted};
+use crate::problem::Language;
+use crate::request_id::RequestId;
+use crate::routes::Route;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static(trace::TRACEPARENT);
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Longer than any read: what happens beyond it is a bug, and must not hold a client.
+const READ_WAIT_MAX: Duration = Duration::from_secs(12);
+
+thread_local! {
+    static KEY: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Makes a [`Front`] for each worker's application.
+#[derive(Debug)]
+pub(crate) struct FrontFactory<F> {
+    pub(crate) app: F,
+    pub(crate) gate: Rc<Gate>,
+}
+
+impl<F> ServiceFactory<Request> for FrontFactory<F>
+where
+    F: ServiceFactory<
+            Request,
+            Config = (),
+            Response = ServiceResponse<BoxBody>,
+            Error = actix_web::Error,
+            InitError = (),
+        >,
+    F::Future: 'static,
+    F::Service: 'static,
+    <F::Service as Service<Request>>::Future: 'static,
+{
+    type Response = Response<Body>;
+    type Error = actix_web::Error;
+    type Config = ();
+    type Service = Front<F::Service>;
+    type InitError = ();
+    type Future = LocalBoxFuture<'static, Result<Self::Service, ()>>;
+
+    fn new_service(&self, (): ()) -> Self::Future {
+        let app = self.app.new_service(());
+        let gate = Rc::clone(&self.gate);
+        Box::pin(async move { Ok(Front { app: app.await?, gate }) })
+    }
+}
+
+/// One worker's wrapper.
+#[derive(Debug)]
+pub(crate) struct Front<S> {
+    app: S,
+    gate: Rc<Gate>,
+}
+
+impl<S> Service<Request> for Front<S>
+where
+    S: Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error> + 'static,
+    S::Future: 'static,
+{
+    type Response = Response<Body>;
+    type Error = actix_web::Error;
+    type Future = Either<
+        Ready<Result<Response<Body>, Self::Error>>,
+        LocalBoxFuture<'static, Result<Response<Body>, Self::Error>>,
+    >;
+
+    actix_service::forward_ready!(app);
+
+    fn call(&self, mut request: Request) -> Self::Future {
+        let asked = Asked::of(&request, &self.gate);
+        let Ok((route, segment_at)) = asked.destination else {
+            return self.refuse(asked, &request);
+        };
+        let segment = &request.path()[segment_at.0..segment_at.1];
+        if route.is_cached() {
+            let read = auth::check_header(&self.gate.shared.verifier, request.headers())
+                .and_then(|()| Read::parse(route, segment, request.uri().query().unwrap_or_default()));
+            return match read {
+                Ok(Some(read)) => self.read(asked, read, request),
+                Ok(None) => answer_now(&self.gate, asked, &request, Err(Error::NotFound)),
+                Err(error) => answer_now(&self.gate, asked, &request, Err(error)),
+            };
+        }
+        let admission = if route.is_probe() { Ok(None) } else { self.gate.admit().map(Some) };
+        let admission = match admission {
+            Ok(admission) => admission,
+            Err(error) => return answer_now(&self.gate, asked, &request, Err(error)),
+        };
+        if *request.method() == Method::HEAD {
+            // The HTTP layer remembers that the body is not to be sent.
+            request.head_mut().method = Method::GET;
+        }
+        let edge = edge(&request, Some(route));
+        let facts = Facts::of(&request);
+        let handled = self.app.call(request).with_context(edge.context());
+        let gate = Rc::clone(&self.gate);
+        Either::Right(Box::pin(async move {
+            let handled = handled.await;
+            drop(admission);
+            let response = match handled {
+                Ok(response) => Response::from(response),
+                Err(error) => Response::from(error.error_response()),
+            };
+            Ok(facts.finish_app(&gate, asked, &edge, response).await)
+        }))
+    }
+}
+
+impl<S> Front<S>
+where
+    S: Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error> + 'static,
+    S::Future: 'static,
+{
+    /// A request that reaches no route.
+    fn refuse(&self, asked: Asked, request: &Request) -> <Self as Service<Request>>::Future {
+        let error = asked.destination.as_ref().err().cloned().unwrap_or(Error::NotFound);
+        answer_now(&self.gate, asked, request, Err(error))
+    }
+
+    /// A read that the cache may answer: at once when it does, else later.
+    fn read(&self, asked: Asked, read: Read, request: Request) -> <Self as Service<Request>>::Future {
+        let shared = &self.gate.shared;
+        let token = token(&self.gate, request.headers());
+        let hit = KEY.with_borrow_mut(|key| {
+            key.clear();
+            read.key(key);
+            shared.cache.get(&read.lookup(key, token.as_ref()))
+        });
+        if let Some(served) = &hit {
+            let accepted = accepted(request.headers());
+            match accepted.and_then(|accepted| {
+                let none_match = text(request.headers(), &IF_NONE_MATCH);
+                answer::served_now(&shared.compressed, served, &read, accepted, none_match)
+            }) {
+                Ok(Some(answer)) => return answer_now(&self.gate, asked, &request, Ok((answer, token))),
+                // A large body whose compressed form is not there yet.
+                Ok(None) => {}
+                Err(error) => return answer_now(&self.gate, asked, &request, Err(error)),
+            }
+        }
+        let admission = match self.gate.admit() {
+            Ok(admission) => admission,
+            Err(error) => return answer_now(&self.gate, asked, &request, Err(error)),
+        };
+        let gate = Rc::clone(&self.gate);
+        Either::Right(Box::pin(async move {
+            let edge = edge(&request, asked.route());
+            let answered = fill(&gate, read, token.as_ref(), request.headers(), &edge).await;
+            drop(admission);
+            let answered = answered.map(|answer| (answer, token));
+            Ok(finish(&gate, asked, &Facts::of(&request), Some(&edge), answered))
+        }))
+    }
+}
+
+/// The long way of a read: shared tier, another request's flight, or the origin.
+async fn fill(
+    gate: &Gate,
+    read: Read,
+    token: Option<&Token>,
+    headers: &HeaderMap,
+    edge: &Edge,
+) -> Result<Answer, Error> {
+    let accepted = accepted(headers)?;
+    let mut key = String::with_capacity(96);
+    read.key(&mut key);
+    let lookup = read.lookup(&key, token);
+    let context = edge.context();
+    let fetch = {
+        let (read, upstream, context) = (read.clone(), gate.upstream().clone(), context.clone());
+        move |stamp| handlers::fetch(read, upstream, stamp).with_context(context)
+    };
+    let answered = gate.shared.cache.get_or_fill(&lookup, fetch).with_context(context);
+    let served: Served = match tokio::time::timeout(READ_WAIT_MAX, answered).await {
+        Ok(served) => served?,
+        Err(_elapsed) => return Err(Error::Timeout),
+    };
+    let none_match = text(headers, &IF_NONE_MATCH);
+    answer::served(&gate.shared.compressed, &served, &read, accepted, none_match).await
+}
+
+/// A request from its first byte, and where it goes.
+struct Asked {
+    timing: Timing,
+    /// The route and the place of the open segment in the path.
+    destination: Result<(Route, (usize, usize)), Error>,
+    request_id: RequestId,
+}
+
+impl Asked {
+    fn of(request: &Request, gate: &Gate) -> Self {
+        let peer = request.conn_data::<Rc<Peer>>();
+        let started = peer.and_then(|peer| peer.head_started.take()).unwrap_or_else(Reading::now);
+        let (destination, endpoint) = destination(request, peer, gate);
+        let timing = gate.shared.recorder.start(endpoint, started);
+        let request_id = RequestId::of(request.headers().get(X_REQUEST_ID));
+        Self { timing, destination, request_id }
+    }
+
+    fn route(&self) -> Option<Route> {
+        self.destination.as_ref().ok().map(|(route, _)| *route)
+    }
+}
+
+fn destination(
+    request: &Request,
+    peer: Option<&Rc<Peer>>,
+    gate: &Gate,
+) -> (Result<(Route, (usize, usize)), Error>, EndpointId) {
+    let shared = &gate.shared;
+    let path = request.path();
+    let Some((route, segment)) = Route::find(path) else {
+        let refusal = peer.filter(|_| path == REFUSED_PATH).and_then(|peer| peer.refusal.take());
+        let error = match refusal {
+            None => Error::NotFound,
+            Some(Refusal::Malformed(reason)) => Error::BadRequest(reason),
+            Some(Refusal::UriTooLong) => Error::UriTooLong,
+            Some(Refusal::HeadersTooLarge) => Error::HeadersTooLarge,
+            Some(Refusal::Timeout) => Error::RequestTimeout,
+        };
+        return (Err(error), shared.recorder.other());
+    };
+    let endpoint = route.method_of(request.method()).and_then(|method| shared.endpoints.find(route, method));
+    match endpoint {
+        Some(endpoint) => {
+            let start = segment.as_ptr() as usize - path.as_ptr() as usize;
+            let place = if segment.is_empty() { (0, 0) } else { (start, start + segment.len()) };
+            (Ok((route, place)), endpoint)
+        }
+        None => (Err(Error::MethodNotAllowed { allow: route.spec().allow }), shared.recorder.other()),
+    }
+}
+
+/// What the answer's headers and logs need of a request whose application call consumed it.
+struct Facts {
+    path: String,
+    method: Method,
+    language: Language,
+    accept_encoding: Result<Accepted, Error>,
+    token: Option<String>,
+}
+
+impl Facts {
+    fn of(request: &Request) -> Self {
+        Self {
+            path: request.path().to_owned(),
+            method: request.method().clone(),
+            language: language(request),
+            accept_encoding: accepted(request.headers()),
+            token: token_text(request.headers()).map(str::to_owned),
+        }
+    }
+
+    /// The answer of an application route.
+    async fn finish_app(
+        self,
+        gate: &Gate,
+        asked: Asked,
+        edge: &Edge,
+        mut response: Response<BoxBody>,
+    ) -> Response<Body> {
+        let error = response.extensions_mut().remove::<Error>();
+        let token = self.token.as_deref().and_then(|text| gate.shared.cache.read_token(text));
+        let answered = match (error, &self.accept_encoding) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) if response.status().is_success() && !changed(&response) => Err(error.clone()),
+            (None, accepted) => {
+                let accepted = accepted.as_ref().ok().copied().unwrap_or(Accepted::PLAIN);
+                Ok((answer::from_app(&gate.shared.compressed, response, accepted).await, token))
+            }
+        };
+        finish(gate, asked, &self, Some(edge), answered)
+    }
+}
+
+/// Whether the answer reports a change, which an unacceptable encoding cannot undo.
+fn changed(response: &Response<BoxBody>) -> bool {
+    response.headers().contains_key(X_CACHE_TOKEN) || response.status() != StatusCode::OK
+}
+
+/// Answers without waiting.
+fn answer_now<E, L>(
+    gate: &Gate,
+    asked: Asked,
+    request: &Request,
+    answered: Result<(Answer, Option<Token>), Error>,
+) -> Either<Ready<Result<Response<Body>, E>>, L> {
+    let response =
+        complete(gate, asked, None, answered, || request.path(), request.method(), || language(request));
+    Either::Left(ready(Ok(response)))
+}
+
+/// Answers after waiting.
+fn finish(
+    gate: &Gate,
+    asked: Asked,
+    facts: &Facts,
+    edge: Option<&Edge>,
+    answered: Result<(Answer, Option<Token>), Error>,
+) -> Response<Body> {
+    complete(gate, asked, edge, answered, || &facts.path, &facts.method, || facts.language)
+}
+
+/// Gives the answer its headers, notes how it went, and leaves the timing to the last byte of its body.
+fn complete<'p>(
+    gate: &Gate,
+    asked: Asked,
+    edge: Option<&Edge>,
+    answered: Result<(Answer, Option<Token>), Error>,
+    path: impl Fn() -> &'p str,
+    method: &Method,
+    language: impl FnOnce() -> Language,
+) -> Response<Body> {
+    let route = asked.route();
+    let Asked { mut timing, request_id, .. } = asked;
+    let (answer, token) = match answered {
+        Ok((answer, token)) => match answer.absent {
+            None => (answer, token),
+            Some(facts) => {
+                let problem = Answer::problem(&Error::NotFound, language(), path(), request_id.as_str());
+                (Answer { cache: Some(facts), ..problem }, token)
+            }
+        },
+        Err(error) => (Answer::problem(&error, language(), path(), request_id.as_str()), None),
+    };
+    let state = answer.cache.as_ref().map_or(CacheState::None, CacheFacts::state);
+    let status = answer.status;
+    timing.set(status.as_u16(), state);
+    let took = timing.elapsed();
+
+    let mut response = answer.into_response(timing, took);
+    let head = response.head_mut();
+    head.headers.insert(X_REQUEST_ID, request_id.into_value());
+    if route.is_none_or(Route::is_api) && !head.headers.contains_key(X_CACHE_TOKEN) {
+        let text = gate.shared.cache.token_header_for(token.as_ref());
+        head.headers.insert(X_CACHE_TOKEN, crate::gate::token_value(text));
+    }
+    answer::fixed_headers(&mut head.headers, gate.shared.hsts);
+    note(route, path, method, status, state, took);
+    if let Some(edge) = edge {
+        trace_end(head, edge, status, state);
+    }
+    if gate.is_draining() {
+        head.set_connection_type(actix_http::ConnectionType::Close);
+    }
+    response
+}
+
+/// S49 and S54.
+fn note<'p>(
+    route: Option<Route>,
+    path: impl Fn() -> &'p str,
+    method: &Method,
+    status: StatusCode,
+    state: CacheState,
+    took: Duration,
+) {
+    let slow = route.is_some_and(|route| took > route.spec().slow);
+    if !slow && !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    let path: String = path().chars().take(1024).collect();
+    let cache = if state.is_hit() { "hit" } else { "miss" };
+    let duration = format!("{}ms", took.as_millis());
+    if slow {
+        tracing::warn!(path, %method, duration, cache, status = status.as_u16(), "[PERF] Request lenta detectada:");
+    } else {
+        tracing::debug!(path, %method, duration, cache_hit = state.is_hit(), status = status.as_u16(), "[PERF] Métrica registrada:");
+    }
+}
+
+/// The span of a request that did more than read memory.
+fn edge(request: &Request, route: Option<Route>) -> Edge {
+    let caller =
+        trace::remote_context(text(request.headers(), &TRACEPARENT), text(request.headers(), &TRACESTATE));
+    let template = route.map_or("unmatched", |route| route.spec().template);
+    let method = request.method().clone();
+    let name = format!("{method} {template}");
+    Edge::start(SpanKind::Server, name, Parent::Public(&caller), || {
+        vec![
+            KeyValue::new("http.request.method", method.as_str().to_owned()),
+            KeyValue::new("http.route", template),
+            KeyValue::new("url.path", request.path().chars().take(256).collect::<String>()),
+            KeyValue::new("url.scheme", "http"),
+        ]
+    })
+}
+
+fn trace_end(head: &mut ResponseHead, edge: &Edge, status: StatusCode, state: CacheState) {
+    if !edge.is_sampled() {
+        return;
+    }
+    edge.record("http.response.status_code", i64::from(status.as_u16()));
+    edge.record("app.cache.state", state.as_str());
+    if status.is_server_error() {
+        edge.fail("5xx");
+    }
+    let context = edge.context();
+    let span = context.span().span_context().clone();
+    let value = format!("00-{}-{}-01", span.trace_id(), span.span_id());
+    if let Ok(value) = HeaderValue::from_str(&value) {
+        head.headers.insert(TRACEPARENT, value);
+    }
+}
+
+fn token_text(headers: &HeaderMap) -> Option<&str> {
+    text(headers, &X_CACHE_TOKEN)
+        .or_else(|| if headers.contains_key(COOKIE) { auth::cookie(headers, TOKEN_COOKIE) } else { None })
+}
+
+fn token(gate: &Gate, headers: &HeaderMap) -> Option<Token> {
+    gate.shared.cache.read_token(token_text(headers)?)
+}
+
+fn accepted(headers: &HeaderMap) -> Result<Accepted, Error> {
+    negotiation::encodings(text(headers, &ACCEPT_ENCODING)).ok_or(Error::NotAcceptable)
+}
+
+fn language(request: &Request) -> Language {
+    Language::accepted(text(request.headers(), &ACCEPT_LANGUAGE))
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}

@@ -1,0 +1,222 @@
+//! What the requests of one worker share: the process's cache, clocks and verifier, and the worker's own
+//! connections and count of requests.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
+use bootstrap::Health;
+use futures_util::FutureExt;
+use latency::{EndpointId, Recorder};
+use opentelemetry::trace::FutureExt as _;
+use proto::catalog::v1::Product;
+use proto::events::v1::PurgeReceipt;
+use rls::Verifier;
+use tag_cache::{Cache, TokenText};
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::auth::{self, Authenticated};
+use crate::error::Error;
+use crate::representation::Compressed;
+use crate::routes::Route;
+use crate::upstream::Upstream;
+
+/// Tells what a client has seen, so that no gateway shows it anything older.
+pub(crate) const X_CACHE_TOKEN: HeaderName = HeaderName::from_static("x-cache-token");
+/// The same for browsers, set after a change only.
+pub(crate) const TOKEN_COOKIE: &str = "cache-token";
+
+/// Shared by all workers of the process.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) cache: Cache,
+    pub(crate) compressed: Compressed,
+    pub(crate) recorder: Recorder,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) verifier: Verifier,
+    pub(crate) health: Health,
+    pub(crate) draining: AtomicBool,
+    pub(crate) hsts: Hsts,
+    pub(crate) in_flight_max: usize,
+    /// Where changes run, whatever becomes of their clients.
+    pub(crate) changes: Changes,
+}
+
+/// Whether answers tell browsers to come back by TLS only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hsts {
+    Send,
+    Omit,
+}
+
+/// Runs changes outside the requests that ask for them.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    pub(crate) runtime: Handle,
+    pub(crate) upstream: Upstream,
+    pub(crate) running: TaskTracker,
+}
+
+/// The recorder's number of each route and method.
+#[derive(Debug)]
+pub(crate) struct Endpoints(Vec<(Route, &'static str, EndpointId)>);
+
+impl Endpoints {
+    pub(crate) fn of(recorder: &Recorder) -> Self {
+        let numbered = Route::ALL.into_iter().flat_map(|route| {
+            route.spec().methods.iter().filter_map(move |method| {
+                Some((route, *method, recorder.endpoint(method, route.spec().template)?))
+            })
+        });
+        Self(numbered.collect())
+    }
+
+    pub(crate) fn find(&self, route: Route, method: &str) -> Option<EndpointId> {
+        let found = self.0.iter().find(|(candidate, name, _)| *candidate == route && *name == method);
+        found.map(|(_, _, endpoint)| *endpoint)
+    }
+}
+
+/// The routes as the recorder wants them.
+pub(crate) fn recorder() -> Recorder {
+    let endpoints = Route::ALL.into_iter().flat_map(|route| {
+        let spec = route.spec();
+        let endpoint = move |method: &&'static str| latency::Endpoint {
+            route: spec.template,
+            method,
+            threshold: spec.slow,
+        };
+        spec.methods.iter().map(endpoint)
+    });
+    Recorder::new(endpoints.collect())
+}
+
+/// One worker's view. Lives on one thread.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) shared: Arc<Shared>,
+    upstream: Upstream,
+    in_flight: Rc<Cell<usize>>,
+}
+
+impl Gate {
+    pub(crate) fn new(shared: Arc<Shared>, upstream: Upstream) -> Self {
+        Self { shared, upstream, in_flight: Rc::default() }
+    }
+
+    /// The gate of a request's worker.
+    pub(crate) fn of(request: &HttpRequest) -> Rc<Self> {
+        Rc::clone(request.app_data::<Rc<Self>>().expect("the application is built with it"))
+    }
+
+    /// This worker's connections.
+    pub(crate) fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// What the probes ask.
+    pub(crate) fn health(&self) -> &Health {
+        &self.shared.health
+    }
+
+    /// Who makes a request.
+    pub(crate) fn authenticate(&self, request: &HttpRequest) -> Result<Authenticated, Error> {
+        auth::authenticate(&self.shared.verifier, request.headers(), request.method())
+    }
+
+    /// A place among the requests under way, unless there are too many.
+    pub(crate) fn admit(&self) -> Result<Admission, Error> {
+        if self.in_flight.get() >= self.shared.in_flight_max {
+            return Err(Error::Overloaded);
+        }
+        self.in_flight.set(self.in_flight.get() + 1);
+        Ok(Admission { in_flight: Rc::clone(&self.in_flight) })
+    }
+
+    /// Whether the process is about to end.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// Runs a change to its end, even if the client leaves, and purges what it made stale.
+    pub(crate) async fn change<W>(
+        &self,
+        work: impl FnOnce(Upstream) -> W,
+    ) -> Result<(Option<Product>, WriteToken), Error>
+    where
+        W: Future<Output = Result<(Option<Product>, Vec<PurgeReceipt>), Error>> + Send + 'static,
+    {
+        let changes = &self.shared.changes;
+        let work = work(changes.upstream.clone());
+        let cache = self.shared.cache.clone();
+        let task = async move {
+            let (product, receipts) = work.await?;
+            let token = purge(&cache, &receipts).await;
+            Ok((product, WriteToken(token)))
+        };
+        let task = task.with_context(opentelemetry::Context::current());
+        let task = changes.running.spawn_on(task, &changes.runtime);
+        task.map(|joined| {
+            joined.unwrap_or_else(|error| {
+                tracing::error!(%error, "a change did not come to its end");
+                Err(Error::Internal)
+            })
+        })
+        .await
+    }
+}
+
+/// Purges what each receipt names; the token of the last position.
+async fn purge(cache: &Cache, receipts: &[PurgeReceipt]) -> Option<TokenText> {
+    let mut token: Option<tag_cache::Token> = None;
+    for receipt in receipts {
+        let event_id = Uuid::parse_str(&receipt.event_id).unwrap_or_else(|error| {
+            tracing::error!(%error, "a receipt without an event id; its purge is not deduplicated");
+            Uuid::now_v7()
+        });
+        let purged = cache.purge(event_id, &receipt.tags, receipt.commit_lsn).await;
+        token = Some(match token {
+            Some(earlier) => earlier.and(purged),
+            None => purged,
+        });
+    }
+    token.map(|token| cache.sign(&token))
+}
+
+/// What a writer must see from now on, if its change made anything stale.
+#[derive(Debug)]
+pub(crate) struct WriteToken(Option<TokenText>);
+
+impl WriteToken {
+    /// Into the header, and into the cookie for browsers.
+    pub(crate) fn write(self, headers: &mut HeaderMap) {
+        let Some(text) = self.0 else { return };
+        let cookie = format!("{TOKEN_COOKIE}={}; Path=/; Max-Age=600; HttpOnly; SameSite=Lax", text.as_str());
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            headers.append(SET_COOKIE, cookie);
+        }
+        headers.insert(X_CACHE_TOKEN, token_value(text));
+    }
+}
+
+/// A token as a header value, without copying.
+pub(crate) fn token_value(text: TokenText) -> HeaderValue {
+    HeaderValue::from_maybe_shared(text.into_bytes()).expect("a token is visible ASCII")
+}
+
+/// A request's place; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    in_flight: Rc<Cell<usize>>,
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.in_flight.set(self.in_flight.get() - 1);
+    }
+}

@@ -1,0 +1,115 @@
+//! The contract, generated from the handlers.
+
+use std::sync::LazyLock;
+
+use actix_web::http::header::{ETAG, HeaderValue, IF_NONE_MATCH};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use serde::Serialize;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
+
+use super::{admin_products, categories, health, images, performance, products};
+use crate::error::Error;
+use crate::negotiation::{Encoding, none_match_names};
+use crate::query::Query;
+use crate::representation::{Head, Kind};
+
+/// A problem document (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemDocument {
+    r#type: String,
+    /// In the language that `Accept-Language` prefers: pt-BR or en.
+    title: String,
+    status: u16,
+    detail: String,
+    instance: String,
+    /// Machine-readable.
+    code: String,
+    /// The title once more, for clients of the older form.
+    error: String,
+    request_id: String,
+    errors: Option<Vec<ProblemField>>,
+}
+
+/// One field of a body that cannot be accepted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemField {
+    /// JSON pointer (RFC 6901).
+    pointer: String,
+    code: String,
+    detail: String,
+}
+
+/// The description of every route.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(
+        title = "Mestres Café",
+        description = "Catálogo, administração e métricas da loja. Valores em centavos, horários em UTC."
+    ),
+    paths(
+        products::list,
+        products::featured,
+        products::new,
+        products::get,
+        products::get_by_slug,
+        categories::list,
+        categories::get,
+        images::get,
+        admin_products::list,
+        admin_products::create,
+        admin_products::get,
+        admin_products::replace,
+        admin_products::patch,
+        admin_products::delete,
+        admin_products::change_prices,
+        performance::metrics,
+        performance::health,
+        health::live,
+        health::ready,
+        document
+    ),
+    modifiers(&Tokens)
+)]
+pub struct Contract;
+
+/// The two ways to say who is calling.
+struct Tokens;
+
+impl Modify for Tokens {
+    fn modify(&self, contract: &mut utoipa::openapi::OpenApi) {
+        let components = contract.components.get_or_insert_default();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let cookie = ApiKey::Cookie(ApiKeyValue::new("auth-token"));
+        components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
+    }
+}
+
+static DOCUMENT: LazyLock<(Bytes, Bytes)> = LazyLock::new(|| {
+    let json = Contract::openapi().to_json().expect("the description is plain data");
+    let body = Bytes::from(json);
+    (Head::encode(Kind::Json, &body), body)
+});
+
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/api/openapi.json",
+    tag = "platform",
+    responses((status = 200, description = "OpenAPI 3.1"))
+)]
+pub(crate) async fn document(request: HttpRequest) -> Result<HttpResponse, Error> {
+    Query::parse(request.query_string())?.finish()?;
+    let (head, body) = &*DOCUMENT;
+    let head = Head::decode(head).expect("encoded above");
+    // Weak, because the front compresses after this.
+    let etag = format!("W/{}", head.etag(Encoding::Identity));
+    let etag = HeaderValue::from_str(&etag).expect("hex digits and quotes");
+    let named = request.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    if named.is_some_and(|named| none_match_names(named, head.etag(Encoding::Identity))) {
+        return Ok(HttpResponse::NotModified().insert_header((ETAG, etag)).finish());
+    }
+    Ok(HttpResponse::Ok().content_type("application/json").insert_header((ETAG, etag)).body(body.clone()))
+}

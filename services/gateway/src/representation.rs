@@ -1,0 +1,175 @@
+//! The bytes of an answer: content type, entity tags, and compressed forms.
+//!
+//! An entry of the cache holds the plain body and a head of our own, laid out here. Compressed forms are kept
+//! apart, found by the hash of what they compress: they can never be out of date.
+
+use std::io::Write;
+
+use actix_web::http::header::HeaderValue;
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::negotiation::Encoding;
+
+/// What kind of answer an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// JSON in the envelope.
+    Json,
+    /// An image.
+    Svg,
+    /// Nothing was found; the problem document is made for each request, since it names the request.
+    Absent,
+}
+
+/// Smaller bodies are not worth compressing.
+pub const COMPRESSED_BYTES_MIN: usize = 1024;
+/// Larger bodies are compressed off the threads that serve.
+pub const COMPRESSED_INLINE_BYTES_MAX: usize = 64 * 1024;
+const BROTLI_QUALITY: u32 = 4;
+const BROTLI_WINDOW: u32 = 20;
+const GZIP_LEVEL: u32 = 6;
+
+const HASH: usize = 16;
+const HEX: usize = 2 * HASH;
+/// `"<hash>"`
+const TAG: usize = HEX + 2;
+/// `"<hash>-br"`, and the same for gzip.
+const CODED_TAG: usize = TAG + 3;
+
+/// The part of a cached answer that is not its body: kind, hash, and the entity tags ready to be sent.
+#[derive(Debug)]
+pub struct Head<'a>(&'a Bytes);
+
+impl Head<'_> {
+    /// The head for a body.
+    pub fn encode(kind: Kind, body: &[u8]) -> Bytes {
+        let hash = content_hash(body);
+        let mut hex = String::with_capacity(HEX);
+        for byte in hash {
+            hex.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
+            hex.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
+        }
+        let mut head = Vec::with_capacity(1 + HASH + TAG + 2 * CODED_TAG);
+        head.push(kind as u8);
+        head.extend_from_slice(&hash);
+        head.extend_from_slice(format!("\"{hex}\"\"{hex}-br\"\"{hex}-gz\"").as_bytes());
+        Bytes::from(head)
+    }
+}
+
+impl<'a> Head<'a> {
+    /// Reads what [`encode`](Head::encode) wrote; `None` for anything else, as an older release may have left
+    /// in the shared store.
+    pub fn decode(head: &'a Bytes) -> Option<Self> {
+        (head.len() == 1 + HASH + TAG + 2 * CODED_TAG && head[0] <= Kind::Absent as u8).then_some(Self(head))
+    }
+
+    /// What kind of answer it is.
+    pub fn kind(&self) -> Kind {
+        match self.0[0] {
+            0 => Kind::Json,
+            1 => Kind::Svg,
+            _ => Kind::Absent,
+        }
+    }
+
+    /// The hash of the plain body.
+    pub fn hash(&self) -> [u8; 16] {
+        self.0[1..=HASH].try_into().expect("the slice is as long as the array")
+    }
+
+    /// The entity tag of the body in this encoding, with its quotes.
+    pub fn etag(&self, encoding: Encoding) -> &'a str {
+        std::str::from_utf8(&self.0[Self::range(encoding)]).expect("written as ASCII and never changed")
+    }
+
+    /// The same as a header value, without copying.
+    pub fn etag_value(&self, encoding: Encoding) -> HeaderValue {
+        HeaderValue::from_maybe_shared(self.0.slice(Self::range(encoding))).expect("hex digits and quotes")
+    }
+
+    fn range(encoding: Encoding) -> std::ops::Range<usize> {
+        let plain = 1 + HASH;
+        match encoding {
+            Encoding::Identity => plain..plain + TAG,
+            Encoding::Brotli => plain + TAG..plain + TAG + CODED_TAG,
+            Encoding::Gzip => plain + TAG + CODED_TAG..plain + TAG + 2 * CODED_TAG,
+        }
+    }
+}
+
+/// Compressed forms, by what they compress. Bounded in bytes; shared by all workers.
+#[derive(Debug)]
+pub struct Compressed {
+    forms: Cache<([u8; HASH], Encoding), Bytes, ByLength>,
+}
+
+#[derive(Debug, Clone)]
+struct ByLength;
+
+impl Weighter<([u8; HASH], Encoding), Bytes> for ByLength {
+    fn weight(&self, _: &([u8; HASH], Encoding), form: &Bytes) -> u64 {
+        form.len() as u64 + 64
+    }
+}
+
+impl Compressed {
+    /// Keeps up to `bytes_max`.
+    pub fn new(bytes_max: u64) -> Self {
+        let items = usize::try_from(bytes_max / 4096).unwrap_or(usize::MAX).max(64);
+        Self { forms: Cache::with_weighter(items, bytes_max, ByLength) }
+    }
+
+    /// The body in an encoding, without waiting: `None` when it is not kept and too large to be made here.
+    pub fn now(&self, hash: [u8; HASH], body: &Bytes, encoding: Encoding) -> Option<Bytes> {
+        if encoding == Encoding::Identity {
+            return Some(body.clone());
+        }
+        if let Some(form) = self.forms.get(&(hash, encoding)) {
+            return Some(form);
+        }
+        (body.len() <= COMPRESSED_INLINE_BYTES_MAX).then(|| {
+            let form = compress(body, encoding);
+            self.forms.insert((hash, encoding), form.clone());
+            form
+        })
+    }
+
+    /// The body in an encoding. Large ones are compressed on another thread.
+    pub async fn form(&self, hash: [u8; HASH], body: &Bytes, encoding: Encoding) -> Bytes {
+        if let Some(form) = self.now(hash, body, encoding) {
+            return form;
+        }
+        let plain = body.clone();
+        let compressed = tokio::task::spawn_blocking(move || compress(&plain, encoding)).await;
+        let form = compressed.expect("compressing to memory neither panics nor is cancelled");
+        self.forms.insert((hash, encoding), form.clone());
+        form
+    }
+}
+
+/// The hash that [`Compressed`] finds forms by.
+pub fn content_hash(body: &[u8]) -> [u8; HASH] {
+    blake3::hash(body).as_bytes()[..HASH].try_into().expect("the slice is as long as the array")
+}
+
+/// `body` in this encoding.
+pub fn compress(body: &Bytes, encoding: Encoding) -> Bytes {
+    match encoding {
+        Encoding::Identity => body.clone(),
+        Encoding::Gzip => {
+            let buffer = Vec::with_capacity(body.len() / 3);
+            let mut encoder = flate2::write::GzEncoder::new(buffer, flate2::Compression::new(GZIP_LEVEL));
+            encoder.write_all(body).expect("writing to memory cannot fail");
+            Bytes::from(encoder.finish().expect("writing to memory cannot fail"))
+        }
+        Encoding::Brotli => {
+            let buffer = Vec::with_capacity(body.len() / 3);
+            let mut encoder = brotli::CompressorWriter::new(buffer, 4096, BROTLI_QUALITY, BROTLI_WINDOW);
+            encoder.write_all(body).expect("writing to memory cannot fail");
+            Bytes::from(encoder.into_inner())
+        }
+    }
+}
