@@ -1,0 +1,443 @@
+//! The rules.
+
+use super::{
+    Rule,
+    source::{Source, has_word},
+};
+
+const SERVICES: [&str; 9] = [
+    "accounts",
+    "agenda",
+    "cache-invalidator",
+    "catalog",
+    "gateway",
+    "metrics",
+    "notifications",
+    "orders",
+    "payments-sandbox",
+];
+
+/// Packages that put services together, measure them or look after the checkout.
+const ABOVE_SERVICES: [&str; 3] = ["crates/mestres/", "crates/xtask/", "load-tests/"];
+
+/// What capability crates may use of each other. A crate that is not here may use any but services.
+const CAPABILITIES: [(&str, &[&str]); 6] = [
+    ("proto", &[]),
+    ("bootstrap", &[]),
+    ("tag-cache", &[]),
+    ("data-plane", &[]),
+    ("latency", &["proto"]),
+    ("rls", &["latency"]),
+];
+
+const OURS: [&str; 9] =
+    ["bootstrap", "data-plane", "events", "latency", "mestres", "proto", "rls", "tag-cache", "testkit"];
+
+/// Where SQL stands besides a service's `store`, and why.
+const SQL_ELSEWHERE: [(&str, &str); 6] = [
+    ("crates/rls/", "the door itself, and the bootstrap of a cluster"),
+    ("crates/events/", "outbox and inbox, the same statements for every service"),
+    ("crates/testkit/", "makes and drops the databases of tests"),
+    ("crates/data-plane/", "asks a server whether it is the one that was started"),
+    ("services/cache-invalidator/src/lease.rs", "a lock on a connection of its own; touches no table"),
+    ("crates/xtask/", "names the macros that it looks for"),
+];
+
+/// Where an `Error` becomes a status besides `grpc.rs`, and why.
+const STATUS_ELSEWHERE: [(&str, &str); 2] = [
+    ("services/gateway/src/error.rs", "the same place, for HTTP"),
+    (
+        "services/gateway/src/upstream.rs",
+        "a client: a call that got no answer in time ends like one that did",
+    ),
+];
+
+const STATUS_MAKERS: [&str; 17] = [
+    "new",
+    "ok",
+    "cancelled",
+    "unknown",
+    "invalid_argument",
+    "deadline_exceeded",
+    "not_found",
+    "already_exists",
+    "permission_denied",
+    "resource_exhausted",
+    "failed_precondition",
+    "aborted",
+    "out_of_range",
+    "unimplemented",
+    "internal",
+    "unavailable",
+    "unauthenticated",
+];
+
+const MONEY: [&str; 9] =
+    ["price", "cents", "centavos", "amount", "money", "minor_units", "subtotal", "discount", "currency"];
+
+/// Spelled in two parts, like the next, so that this file does not break its own rules.
+const LEFTOVERS: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("HA", "CK")];
+
+const ENVIRONMENT: &str = concat!("env::", "var");
+
+pub(super) const RULES: [Rule; 11] = [
+    Rule {
+        name: "service-on-service",
+        reason: "services meet in proto (calls) and events (facts), never in each other's code",
+        broken_at: service_on_service,
+    },
+    Rule {
+        name: "crate-on-service",
+        reason: "only the binary and the chores know services",
+        broken_at: crate_on_service,
+    },
+    Rule {
+        name: "capability-on-capability",
+        reason: "a capability crate stands alone; rls may use latency, latency may use proto",
+        broken_at: capability_on_capability,
+    },
+    Rule {
+        name: "sql-outside-store",
+        reason: "SQL stands in store.rs, store/ or migrations/, so that a schema change has one place",
+        broken_at: sql_outside_store,
+    },
+    Rule {
+        name: "environment-outside-config",
+        reason: "only config.rs reads settings, through bootstrap::config",
+        broken_at: environment_outside_config,
+    },
+    Rule {
+        name: "io-in-domain",
+        reason: "the domain has no I/O and no async: it is given what it needs",
+        broken_at: io_in_domain,
+    },
+    Rule {
+        name: "status-outside-transport",
+        reason: "an Error becomes a status in grpc.rs only (in the gateway: error.rs)",
+        broken_at: status_outside_transport,
+    },
+    Rule {
+        name: "http-error-in-handler",
+        reason: "handlers return an Error; error.rs gives it its HTTP status",
+        broken_at: http_error_in_handler,
+    },
+    Rule {
+        name: "float-money",
+        reason: "money is counted in whole minor units; a float loses some",
+        broken_at: float_money,
+    },
+    Rule {
+        name: "drawer-module",
+        reason: "a module is named for what it knows; mod.rs, util, common and helpers say nothing",
+        broken_at: drawer_module,
+    },
+    Rule { name: "leftover", reason: "do it, or open an issue", broken_at: leftover },
+];
+
+fn service_on_service(source: &Source) -> Vec<usize> {
+    if !source.path.starts_with("services/") {
+        return Vec::new();
+    }
+    dependencies_among(source, |section| section.ends_with("dependencies"), &SERVICES)
+}
+
+fn crate_on_service(source: &Source) -> Vec<usize> {
+    if source.path.starts_with("services/") || ABOVE_SERVICES.iter().any(|path| source.path.starts_with(path))
+    {
+        return Vec::new();
+    }
+    dependencies_among(
+        source,
+        |section| section.ends_with("dependencies") && !section.starts_with("workspace"),
+        &SERVICES,
+    )
+}
+
+fn capability_on_capability(source: &Source) -> Vec<usize> {
+    let allowed = CAPABILITIES.iter().find(|(name, _)| source.path == format!("crates/{name}/Cargo.toml"));
+    let Some((_, allowed)) = allowed else { return Vec::new() };
+    let forbidden: Vec<&str> = OURS.into_iter().filter(|name| !allowed.contains(name)).collect();
+    // Tests may use more: testkit, for one.
+    dependencies_among(source, |section| section == "dependencies", &forbidden)
+}
+
+fn sql_outside_store(source: &Source) -> Vec<usize> {
+    let is_ours = source.path.starts_with("services/") || source.path.starts_with("crates/");
+    let has_its_place = source.has_part("store") || is_listed(source, &SQL_ELSEWHERE);
+    if !source.is_rust() || !is_ours || has_its_place || source.is_test() {
+        return Vec::new();
+    }
+    let calls = ["sqlx::query", "sqlx::raw_sql", "sqlx::QueryBuilder"];
+    let macros = ["query!(", "query_as!(", "query_scalar!("];
+    code_lines(source, |line| calls.iter().chain(&macros).any(|call| line.contains(call)))
+}
+
+fn environment_outside_config(source: &Source) -> Vec<usize> {
+    if !source.is_rust() || source.path == "crates/bootstrap/src/config.rs" {
+        return Vec::new();
+    }
+    let readers = ["optional(", "required(", "parsed(", "parsed_within(", "parsed::<"];
+    let is_elsewhere = source.is_service_code() && source.file_name() != "config.rs";
+    code_lines(source, |line| {
+        line.contains(ENVIRONMENT)
+            || (is_elsewhere && readers.iter().any(|reader| line.contains(&format!("config::{reader}"))))
+    })
+}
+
+fn io_in_domain(source: &Source) -> Vec<usize> {
+    let is_domain = source.path.contains("/src/domain.rs") || source.path.contains("/src/domain/");
+    if !source.is_service_code() || !is_domain || source.is_test() {
+        return Vec::new();
+    }
+    let libraries = ["sqlx", "tonic", "redis", "tokio", "async_nats"];
+    code_lines(source, |line| {
+        line.contains("async fn") || libraries.iter().any(|library| has_word(line, library))
+    })
+}
+
+fn status_outside_transport(source: &Source) -> Vec<usize> {
+    let is_transport = source.path.ends_with("/src/grpc.rs") || source.path.contains("/src/grpc/");
+    if !source.is_service_code() || is_transport || is_listed(source, &STATUS_ELSEWHERE) || source.is_test() {
+        return Vec::new();
+    }
+    code_lines(source, |line| {
+        let makes = |maker: &str| line.contains(&format!("Status::{maker}("));
+        STATUS_MAKERS.iter().any(|maker| makes(maker))
+            || (line.contains("impl From<") && line.contains("for Status"))
+    })
+}
+
+fn http_error_in_handler(source: &Source) -> Vec<usize> {
+    if !source.path.starts_with("services/gateway/src/handlers") || source.is_test() {
+        return Vec::new();
+    }
+    let refusals = [
+        "BAD_REQUEST",
+        "UNAUTHORIZED",
+        "FORBIDDEN",
+        "NOT_FOUND",
+        "METHOD_NOT_ALLOWED",
+        "CONFLICT",
+        "PRECONDITION_FAILED",
+        "PAYLOAD_TOO_LARGE",
+        "UNPROCESSABLE_ENTITY",
+        "TOO_MANY_REQUESTS",
+        "INTERNAL_SERVER_ERROR",
+        "BAD_GATEWAY",
+        "GATEWAY_TIMEOUT",
+    ];
+    code_lines(source, |line| refusals.iter().any(|name| line.contains(&format!("StatusCode::{name}"))))
+}
+
+fn float_money(source: &Source) -> Vec<usize> {
+    let types: &[&str] = if source.is_rust() {
+        &["f32", "f64"]
+    } else if source.path.ends_with(".sql") {
+        &["real", "float", "float4", "float8", "double precision", "money"]
+    } else if source.path.ends_with(".proto") {
+        &["float", "double"]
+    } else {
+        return Vec::new();
+    };
+    let is_money_file = ["price", "money", "payment"].iter().any(|word| source.file_name().contains(word));
+    code_lines(source, |line| {
+        let lower = line.to_lowercase();
+        let about_money = is_money_file || MONEY.iter().any(|word| lower.contains(word));
+        // In SQL a name such as `money` is no type before the second word.
+        about_money
+            && types.iter().any(|name| has_word(&lower, name) && !lower.trim_start().starts_with("--"))
+    })
+}
+
+fn drawer_module(source: &Source) -> Vec<usize> {
+    let drawers = ["mod.rs", "util.rs", "utils.rs", "common.rs", "helper.rs", "helpers.rs", "misc.rs"];
+    if drawers.contains(&source.file_name()) { vec![1] } else { Vec::new() }
+}
+
+fn leftover(source: &Source) -> Vec<usize> {
+    let lines = source.lines().filter(|(_, line)| LEFTOVERS.iter().any(|word| has_word(line, word)));
+    lines.map(|(number, _)| number).collect()
+}
+
+fn dependencies_among(source: &Source, section: fn(&str) -> bool, names: &[&str]) -> Vec<usize> {
+    let found = source.dependencies(section).into_iter().filter(|(_, name)| names.contains(name));
+    found.map(|(number, _)| number).collect()
+}
+
+fn is_listed(source: &Source, exceptions: &[(&str, &str)]) -> bool {
+    exceptions.iter().any(|(path, _)| source.path.starts_with(path))
+}
+
+fn code_lines(source: &Source, breaks: impl Fn(&str) -> bool) -> Vec<usize> {
+    source.code().filter(|(_, line)| breaks(line)).map(|(number, _)| number).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `rule` says about `text` at `path`.
+    fn broken(rule: &str, path: &str, text: &str) -> Vec<usize> {
+        let rule = RULES.iter().find(|known| known.name == rule).unwrap_or_else(|| panic!("no rule {rule}"));
+        (rule.broken_at)(&Source { path: path.to_owned(), text: text.to_owned() })
+    }
+
+    /// Path and text.
+    type File = (&'static str, &'static str);
+
+    /// For each rule, files that break it in line 2 and files that do not break it.
+    const CASES: [(&str, &[File], &[File]); 11] = [
+        (
+            "service-on-service",
+            &[
+                ("services/gateway/Cargo.toml", "[dependencies]\ncatalog.workspace = true"),
+                ("services/gateway/Cargo.toml", "[dev-dependencies]\ncatalog = { path = \"../catalog\" }"),
+            ],
+            &[
+                ("services/gateway/Cargo.toml", "[dependencies]\nproto.workspace = true"),
+                ("services/gateway/Cargo.toml", "[package]\ncatalog = 1"),
+            ],
+        ),
+        (
+            "crate-on-service",
+            &[("crates/rls/Cargo.toml", "[dependencies]\ncatalog.workspace = true")],
+            &[
+                ("crates/mestres/Cargo.toml", "[dependencies]\ncatalog.workspace = true"),
+                ("Cargo.toml", "[workspace.dependencies]\ncatalog = { path = \"services/catalog\" }"),
+            ],
+        ),
+        (
+            "capability-on-capability",
+            &[
+                ("crates/tag-cache/Cargo.toml", "[dependencies]\nbootstrap.workspace = true"),
+                ("crates/latency/Cargo.toml", "[dependencies]\nrls.workspace = true"),
+                ("crates/proto/Cargo.toml", "[dependencies]\nevents.workspace = true"),
+            ],
+            &[
+                ("crates/rls/Cargo.toml", "[dependencies]\nlatency.workspace = true"),
+                ("crates/latency/Cargo.toml", "[dependencies]\nproto.workspace = true"),
+                ("crates/events/Cargo.toml", "[dependencies]\nrls.workspace = true"),
+                ("crates/rls/Cargo.toml", "[dev-dependencies]\ntestkit.workspace = true"),
+            ],
+        ),
+        (
+            "sql-outside-store",
+            &[
+                ("services/catalog/src/handlers/get_product.rs", "\nlet row = sqlx::query!(\"SELECT 1\");"),
+                ("services/catalog/src/app.rs", "\nlet row = query_as!(Row, \"SELECT 1\");"),
+                ("crates/mestres/src/up.rs", "\nsqlx::raw_sql(\"SELECT 1\")"),
+            ],
+            &[
+                ("services/catalog/src/store.rs", "\nsqlx::query!(\"SELECT 1\")"),
+                ("services/catalog/src/store/products.rs", "\nsqlx::query!(\"SELECT 1\")"),
+                ("services/catalog/src/app.rs", "\n// sqlx::query! stands in the store"),
+                ("services/catalog/src/app.rs", "\n#[cfg(test)]\nmod tests {\nsqlx::query(\"SELECT 1\")\n}"),
+                ("services/catalog/tests/it/listing.rs", "\nsqlx::query(\"SELECT 1\")"),
+                ("crates/rls/src/cluster.rs", "\nsqlx::query(\"SELECT 1\")"),
+            ],
+        ),
+        (
+            "environment-outside-config",
+            &[
+                ("crates/mestres/src/up.rs", "\nlet home = std::env::var(\"HOME\");"),
+                ("services/gateway/src/app.rs", "\nlet all = env::vars();"),
+                ("services/gateway/src/app.rs", "\nlet url = config::required(\"REDIS_URL\")?;"),
+                ("services/metrics/tests/it/main.rs", "\nstd::env::var_os(\"HOME\")"),
+            ],
+            &[
+                ("crates/bootstrap/src/config.rs", "\nstd::env::var_os(name)"),
+                ("services/gateway/src/config.rs", "\nlet url = config::required(\"REDIS_URL\")?;"),
+                ("services/gateway/src/app.rs", "\nlet path = env!(\"CARGO_MANIFEST_DIR\");"),
+            ],
+        ),
+        (
+            "io-in-domain",
+            &[
+                ("services/catalog/src/domain.rs", "\nuse sqlx::Row;"),
+                ("services/catalog/src/domain/price.rs", "\nfn wait() { tokio::time::sleep(second) }"),
+                ("services/catalog/src/domain.rs", "\npub(crate) async fn load() {}"),
+            ],
+            &[
+                ("services/catalog/src/domain.rs", "\nlet tokionic = 1; // tokio would not do"),
+                ("services/catalog/src/store.rs", "\nuse sqlx::Row;"),
+            ],
+        ),
+        (
+            "status-outside-transport",
+            &[
+                ("services/catalog/src/handlers/get_product.rs", "\nErr(Status::not_found(\"product\"))"),
+                ("services/catalog/src/error.rs", "\nimpl From<Error> for Status {"),
+            ],
+            &[
+                ("services/catalog/src/grpc.rs", "\nimpl From<Error> for Status {"),
+                ("services/gateway/src/error.rs", "\nStatus::new(code, text)"),
+                ("services/catalog/src/error.rs", "\nif status.code() == Code::NotFound {"),
+            ],
+        ),
+        (
+            "http-error-in-handler",
+            &[("services/gateway/src/handlers/products.rs", "\nHttpResponse::build(StatusCode::NOT_FOUND)")],
+            &[
+                ("services/gateway/src/handlers/products.rs", "\nHttpResponse::build(StatusCode::CREATED)"),
+                ("services/gateway/src/error.rs", "\nSelf::NotFound => StatusCode::NOT_FOUND,"),
+            ],
+        ),
+        (
+            "float-money",
+            &[
+                ("services/catalog/src/views.rs", "\nlet price = cents as f64 / 100.0;"),
+                ("services/orders/src/domain/payment.rs", "\nlet share: f32 = 0.5;"),
+                ("services/catalog/migrations/0001.sql", "\nprice double precision NOT NULL,"),
+                ("proto/mestres/catalog/v1/catalog.proto", "\n  double price = 3;"),
+            ],
+            &[
+                ("services/catalog/src/views.rs", "\nlet price_cents: i64 = 100;"),
+                ("crates/latency/src/sketch.rs", "\nlet share: f64 = 0.5;"),
+                ("services/catalog/migrations/0001.sql", "\n-- the price is no real number"),
+                ("services/catalog/migrations/0001.sql", "\nprice_minor app.minor NOT NULL,"),
+            ],
+        ),
+        ("drawer-module", &[], &[("services/catalog/src/store.rs", "")]),
+        (
+            "leftover",
+            &[
+                ("docs/gaps.md", concat!("\nTO", "DO: write this")),
+                ("crates/rls/src/tx.rs", concat!("\n// FIX", "ME")),
+            ],
+            &[("docs/gaps.md", "\nstodo TODOS HACKED"), ("crates/rls/src/tx.rs", "\nlet todo = 1;")],
+        ),
+    ];
+
+    #[test]
+    fn every_rule_can_fail_and_can_hold() {
+        assert_eq!(CASES.map(|(name, _, _)| name), RULES.each_ref().map(|rule| rule.name));
+        for (rule, breaking, holding) in CASES {
+            for (path, text) in breaking {
+                assert_eq!(broken(rule, path, text), [2], "{rule} does not see {path}: {text}");
+            }
+            for (path, text) in holding {
+                assert!(broken(rule, path, text).is_empty(), "{rule} is wrong about {path}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn drawers_are_refused_by_name() {
+        assert_eq!(broken("drawer-module", "services/catalog/src/util.rs", ""), [1]);
+        assert_eq!(broken("drawer-module", "services/catalog/src/store/mod.rs", ""), [1]);
+    }
+
+    #[test]
+    fn a_violation_is_shown_with_its_place_and_reason() {
+        let text = "[dependencies]\ncatalog.workspace = true".to_owned();
+        let source = Source { path: "services/gateway/Cargo.toml".to_owned(), text };
+        let shown: Vec<String> = super::super::violations(&source).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "services/gateway/Cargo.toml:2: service-on-service: services meet in proto (calls) and events (facts), \
+              never in each other's code"
+            ]
+        );
+    }
+}
