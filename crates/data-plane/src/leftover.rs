@@ -8,6 +8,8 @@ use std::{fs, io};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::place::beside;
+
 const POLITE: Duration = Duration::from_secs(2);
 const FORCED: Duration = Duration::from_secs(2);
 
@@ -19,7 +21,7 @@ pub(crate) struct PidFile {
 
 impl PidFile {
     pub(crate) fn beside(data_dir: &Path) -> Self {
-        Self { path: data_dir.with_extension("pid") }
+        Self { path: beside(data_dir, ".pid") }
     }
 
     /// Notes `pid` together with its start time, so that a later process with the same number is not mistaken

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use sha2::{Digest as _, Sha256};
 
 use crate::account::Account;
-use crate::place::place;
+use crate::place::{beside, place};
 use crate::port::Port;
 use crate::server::{Claim, Probe, Server, Spec, StartError};
 use crate::supervised::Lifeline;
@@ -66,9 +66,10 @@ impl Nats {
             args: vec!["-a".into(), "127.0.0.1".into(), "-c".into(), config.into()],
             port_flag: "-p",
             account,
-            log: options.log.clone().unwrap_or_else(|| data_dir.with_extension("log")),
+            log: options.log.clone().unwrap_or_else(|| beside(&data_dir, ".log")),
             data_dir,
             polite: Signal::SIGTERM,
+            abrupt: Signal::SIGKILL,
             probe: Probe::Nats { server_name },
         };
         let server = Server::start(spec, options.port, claim).await?;
@@ -116,7 +117,7 @@ impl Nats {
     /// # Errors
     /// When the signal cannot be sent.
     pub async fn kill(&mut self) -> io::Result<()> {
-        self.server.kill()
+        self.server.kill().await
     }
 
     /// [`Nats::kill`] for destructors: blocks for the milliseconds that takes.
@@ -124,7 +125,7 @@ impl Nats {
     /// # Errors
     /// When the signal cannot be sent.
     pub fn kill_now(&mut self) -> io::Result<()> {
-        self.server.kill()
+        self.server.kill_now()
     }
 
     /// Starts the server again on the same port and streams, and returns when it answers. Stops it first when

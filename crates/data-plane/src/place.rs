@@ -75,6 +75,13 @@ fn temporary_home(account: Account, wanted: &Path) -> io::Result<PathBuf> {
     Ok(home)
 }
 
+/// The path beside `dir` whose name is that of `dir` with `suffix` after it.
+pub(crate) fn beside(dir: &Path, suffix: &str) -> PathBuf {
+    let mut name = dir.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    dir.with_file_name(name)
+}
+
 /// Makes `dir`, which others may pass through, or takes it when it is ours. The name in a shared folder can be
 /// guessed, so a folder or link that somebody else put there is refused.
 fn own_dir(dir: &Path) -> io::Result<()> {

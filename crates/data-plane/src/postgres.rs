@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::account::Account;
 use crate::command::{CommandError, run, run_with_input};
-use crate::place::place;
+use crate::place::{beside, place};
 use crate::port::Port;
 use crate::server::{Claim, Probe, Server, Spec, StartError};
 use crate::supervised::Lifeline;
@@ -125,9 +125,10 @@ impl Postgres {
             args: arguments(options, &data_dir, &hba),
             port_flag: "-p",
             account,
-            log: options.log.clone().unwrap_or_else(|| data_dir.with_extension("log")),
+            log: options.log.clone().unwrap_or_else(|| beside(&data_dir, ".log")),
             data_dir,
             polite: Signal::SIGINT,
+            abrupt: Signal::SIGQUIT,
             probe: Probe::PostgreSql { password: password.clone() },
         };
         let server = Server::start(spec, options.port, claim).await?;
@@ -173,20 +174,21 @@ impl Postgres {
         self.server.has_ended()
     }
 
-    /// Ends the server as a crash would, by SIGKILL.
+    /// Ends the server and its sessions as a crash would: nothing more is written, and the next start recovers.
+    /// This is SIGQUIT: after SIGKILL of the first process alone, sessions would live on for a moment.
     ///
     /// # Errors
     /// When the signal cannot be sent.
     pub async fn kill(&mut self) -> io::Result<()> {
-        self.server.kill()
+        self.server.kill().await
     }
 
-    /// [`Postgres::kill`] for destructors: blocks for the milliseconds that takes.
+    /// Ends the server by SIGKILL, for destructors: blocks for the milliseconds that takes. Sessions end soon after.
     ///
     /// # Errors
     /// When the signal cannot be sent.
     pub fn kill_now(&mut self) -> io::Result<()> {
-        self.server.kill()
+        self.server.kill_now()
     }
 
     /// Starts the server again on the same port and data, and returns when it answers. Stops it first when it
@@ -288,7 +290,7 @@ async fn make_data(
     }
 
     let template = template(tool, tool_dir, account).await?;
-    let partial = data_dir.with_extension("partial");
+    let partial = beside(data_dir, ".partial");
     remove_dir(&partial).map_err(cannot)?;
     account.make_private_dir(&partial).map_err(cannot)?;
     let mut copy = Command::new("cp");
@@ -312,11 +314,11 @@ async fn template(tool: &Tool, tool_dir: &Path, account: Account) -> Result<Path
     let dir = tool_dir.join(format!("initdb-{}-{owner}", tool.version));
     let cannot = |error: io::Error| StartError::prepare(format!("make {}", dir.display()), error);
     fs::create_dir_all(tool_dir).map_err(cannot)?;
-    let _turn = crate::tools::take_turn(&dir.with_extension("lock"), INITDB * 2).await.map_err(cannot)?;
+    let _turn = crate::tools::take_turn(&beside(&dir, ".lock"), INITDB * 2).await.map_err(cannot)?;
     if dir.join("PG_VERSION").exists() {
         return Ok(dir);
     }
-    let partial = dir.with_extension("partial");
+    let partial = beside(&dir, ".partial");
     let mut result = Ok(String::new());
     for locale in locales(tool.version) {
         remove_dir(&partial).map_err(cannot)?;
@@ -354,7 +356,7 @@ fn locales(version: Version) -> &'static [&'static [&'static str]] {
 
 /// The superuser's password, kept beside the data; made up and set when it is not there.
 async fn superuser_password(tool: &Tool, account: Account, data_dir: &Path) -> Result<String, StartError> {
-    let file = data_dir.with_extension("password");
+    let file = beside(data_dir, ".password");
     let cannot = |error: io::Error| StartError::prepare(format!("keep {}", file.display()), error);
     if let Ok(password) = fs::read_to_string(&file) {
         return Ok(password.trim().to_owned());
@@ -368,7 +370,7 @@ async fn superuser_password(tool: &Tool, account: Account, data_dir: &Path) -> R
     run_with_input(single, &format!("ALTER ROLE {SUPERUSER} PASSWORD '{password}'\n"), SET_PASSWORD).await?;
 
     // Under another name first: a file that is there holds a password that is set.
-    let partial = file.with_extension("password-partial");
+    let partial = beside(&file, "-partial");
     let write = || -> io::Result<()> {
         if partial.exists() {
             fs::remove_file(&partial)?;

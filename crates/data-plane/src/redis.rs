@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 
 use crate::account::Account;
-use crate::place::place;
+use crate::place::{beside, place};
 use crate::port::Port;
 use crate::server::{Claim, Probe, Server, Spec, StartError};
 use crate::supervised::Lifeline;
@@ -91,9 +91,10 @@ impl Redis {
             args,
             port_flag: "--port",
             account,
-            log: options.log.clone().unwrap_or_else(|| data_dir.with_extension("log")),
+            log: options.log.clone().unwrap_or_else(|| beside(&data_dir, ".log")),
             data_dir,
             polite: Signal::SIGTERM,
+            abrupt: Signal::SIGKILL,
             probe: Probe::Redis,
         };
         let server = Server::start(spec, options.port, claim).await?;
@@ -140,7 +141,7 @@ impl Redis {
     /// # Errors
     /// When the signal cannot be sent.
     pub async fn kill(&mut self) -> io::Result<()> {
-        self.server.kill()
+        self.server.kill().await
     }
 
     /// [`Redis::kill`] for destructors: blocks for the milliseconds that takes.
@@ -148,7 +149,7 @@ impl Redis {
     /// # Errors
     /// When the signal cannot be sent.
     pub fn kill_now(&mut self) -> io::Result<()> {
-        self.server.kill()
+        self.server.kill_now()
     }
 
     /// Starts the server again, empty, on the same port, and returns when it answers. Stops it first when it

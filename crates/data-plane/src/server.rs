@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use crate::account::Account;
 use crate::command::{CommandError, tail};
 use crate::leftover::PidFile;
-use crate::place::PlaceError;
+use crate::place::{PlaceError, beside};
 use crate::port::Port;
 use crate::supervised::{Launch, Lifeline, Supervised};
 
@@ -180,6 +180,8 @@ pub(crate) struct Spec {
     pub(crate) data_dir: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) polite: Signal,
+    /// What ends the server at once, and all its processes with it.
+    pub(crate) abrupt: Signal,
     pub(crate) probe: Probe,
 }
 
@@ -197,7 +199,7 @@ impl Claim {
         if let Some(parent) = data_dir.parent() {
             fs::create_dir_all(parent).map_err(cannot)?;
         }
-        let lock = File::create(data_dir.with_extension("lock")).map_err(cannot)?;
+        let lock = File::create(beside(data_dir, ".lock")).map_err(cannot)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -262,8 +264,16 @@ impl Server {
         }
     }
 
+    /// Ends the server at once, without a chance to write anything down, and returns when it is gone.
+    pub(crate) async fn kill(&mut self) -> io::Result<()> {
+        match self.process.take() {
+            Some(mut process) => process.crash(self.spec.abrupt, PATIENCE).await,
+            None => Ok(()),
+        }
+    }
+
     /// Sends SIGKILL and returns when the process is gone.
-    pub(crate) fn kill(&mut self) -> io::Result<()> {
+    pub(crate) fn kill_now(&mut self) -> io::Result<()> {
         match self.process.take() {
             Some(mut process) => process.kill(),
             None => Ok(()),

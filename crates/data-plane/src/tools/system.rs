@@ -58,11 +58,14 @@ async fn candidates(role: Role) -> Vec<PathBuf> {
     }
     let mut seen = Vec::new();
     found.retain_mut(|path| {
-        // A link's target has `initdb` beside it.
         let Ok(target) = fs::canonicalize(&*path) else { return false };
-        *path = target;
-        let new = !seen.contains(path);
-        seen.push(path.clone());
+        if role == Role::Postgres {
+            // Links lead to where `initdb` and the libraries are. Redis must keep its name: the file behind
+            // Debian's link is a tool for several jobs, which looks at how it was called.
+            path.clone_from(&target);
+        }
+        let new = !seen.contains(&target);
+        seen.push(target);
         new
     });
     found

