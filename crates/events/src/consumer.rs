@@ -22,12 +22,8 @@ use uuid::Uuid;
 use crate::event::{Event, UnreadableEvent};
 use crate::{headers, streams};
 
-/// The server delivers again what was not acknowledged for so long.
-const ACK_WAIT: Duration = Duration::from_secs(30);
 /// Messages under way per consumer.
 const ACK_PENDING_MAX: i64 = 256;
-/// A handler is stopped before the server would deliver its message to another.
-const HANDLER_DEADLINE: Duration = Duration::from_secs(25);
 /// Pull requests last so long and are kept alive at this pace; two missed beats mean a dead link.
 const PULL_EXPIRES: Duration = Duration::from_secs(20);
 const PULL_HEARTBEAT: Duration = Duration::from_secs(2);
@@ -45,6 +41,9 @@ pub struct ConsumerConfig {
     pub filter_subject: String,
     /// Messages handled at the same time. 1 keeps the order of the stream.
     pub concurrency: usize,
+    /// The server delivers again what was not answered for so long, to another replica perhaps. A
+    /// handler is stopped a sixth earlier.
+    pub ack_wait: Duration,
     /// Pause before the second, third, … attempt.
     pub retry_delays: Vec<Duration>,
     /// Attempts before the message goes to the dead letters.
@@ -52,12 +51,13 @@ pub struct ConsumerConfig {
 }
 
 impl ConsumerConfig {
-    /// Reads every event in order; 5 attempts after 1, 5, 30 and 120 s.
+    /// Reads every event in order; 30 s for each; 5 attempts after 1, 5, 30 and 120 s.
     pub fn new(durable: &'static str) -> Self {
         Self {
             durable,
             filter_subject: "mc.>".to_owned(),
             concurrency: 1,
+            ack_wait: Duration::from_secs(30),
             retry_delays: [1, 5, 30, 120].map(Duration::from_secs).to_vec(),
             attempts_max: 5,
         }
@@ -126,7 +126,7 @@ impl Consumer {
             filter_subject: self.config.filter_subject.clone(),
             deliver_policy: DeliverPolicy::All,
             ack_policy: AckPolicy::Explicit,
-            ack_wait: ACK_WAIT,
+            ack_wait: self.config.ack_wait,
             max_ack_pending: ACK_PENDING_MAX,
             // The application counts: it has somewhere to put what it gives up.
             max_deliver: -1,
@@ -207,14 +207,15 @@ impl Consumer {
             ]
         });
         let attempt = delivery.attempt;
-        let worked = timeout(HANDLER_DEADLINE, handler(delivery).with_context(edge.context())).await;
+        let deadline = self.config.ack_wait * 5 / 6;
+        let worked = timeout(deadline, handler(delivery).with_context(edge.context())).await;
         let failure = match worked {
             Ok(Ok(())) => {
                 self.answer(&message, AckKind::Ack).await;
                 return;
             }
             Ok(Err(failure)) => failure,
-            Err(_late) => Failure::Later(anyhow::anyhow!("the handler took longer than {HANDLER_DEADLINE:?}")),
+            Err(_late) => Failure::Later(anyhow::anyhow!("the handler took longer than {deadline:?}")),
         };
         edge.fail("handler_failed");
         match failure {

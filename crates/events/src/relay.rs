@@ -68,7 +68,7 @@ pub struct Relay {
     db: Database,
     nats: Client,
     jetstream: jetstream::Context,
-    /// The highest sequence that a row was acknowledged with.
+    /// At or above the highest sequence that a row was acknowledged with.
     stream_seq: Arc<AtomicU64>,
 }
 
@@ -186,8 +186,9 @@ impl Relay {
         }
         let taken = rows.len();
         let Published { acknowledged, oversize, high, regressed, unacknowledged } = self.publish(rows, tail.high()).await;
+        // Before the rows are marked: who sees them published also sees how far the stream is.
+        self.stream_seq.fetch_max(high, Ordering::Release);
         self.mark(acknowledged, oversize).await?;
-        self.stream_seq.fetch_max(high, Ordering::Relaxed);
         tail.saw(high);
         if regressed {
             tail.doubt();

@@ -4,10 +4,10 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Instant;
 
+use latency::Histogram;
 use sqlx::PgConnection;
 use tracing::Span;
 
-use crate::query_times::QueryTimes;
 
 /// The connection, lent for one named statement.
 ///
@@ -16,14 +16,14 @@ use crate::query_times::QueryTimes;
 #[derive(Debug)]
 pub struct Statement<'t> {
     connection: &'t mut PgConnection,
-    times: Arc<QueryTimes>,
+    times: Arc<Histogram>,
     started: Instant,
     /// Disabled, and free, in a request that is not sampled.
     _span: Span,
 }
 
 impl<'t> Statement<'t> {
-    pub(crate) fn new(connection: &'t mut PgConnection, times: Arc<QueryTimes>, name: &'static str) -> Self {
+    pub(crate) fn new(connection: &'t mut PgConnection, times: Arc<Histogram>, name: &'static str) -> Self {
         let span = tracing::info_span!(
             "sql",
             otel.name = name,

@@ -92,7 +92,7 @@ impl Relay {
         }
         let beat = RelayHeartbeat {
             service: self.config.service.to_owned(),
-            stream_seq: self.stream_seq.load(Ordering::Relaxed),
+            stream_seq: self.stream_seq.load(Ordering::Acquire),
             oldest_pending_ms: look.oldest_ms,
             published_xmin,
         };

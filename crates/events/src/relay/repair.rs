@@ -3,6 +3,8 @@
 //! NATS may lose the last moments before a power failure, or everything. The outbox keeps seven days,
 //! so the loss is found by comparing, and mended by publishing again under the same ids.
 
+use std::sync::atomic::Ordering;
+
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use rls::{Caller, Class};
@@ -51,7 +53,7 @@ impl Relay {
     /// Compares the stream with the outbox after every connection, every failure, and every ten
     /// seconds; makes the stream again if it is gone, and what it lost pending again.
     pub(super) async fn compare(&self, tail: &mut Tail) -> Result<(), RelayError> {
-        let connects = self.nats.statistics().connects.load(std::sync::atomic::Ordering::Relaxed);
+        let connects = self.nats.statistics().connects.load(Ordering::Relaxed);
         if tail.is_trusted(connects) {
             return Ok(());
         }
@@ -69,6 +71,7 @@ impl Relay {
                 "the stream lost messages, publishing {again} events again"
             );
         }
+        self.stream_seq.store(info.state.last_sequence, Ordering::Release);
         *tail = Tail {
             created: Some(info.created),
             high: info.state.last_sequence,
