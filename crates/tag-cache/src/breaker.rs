@@ -96,7 +96,7 @@ mod tests {
     use crate::clock::Moment;
 
     fn at(ms: u64) -> Moment {
-        Moment::from_bits(1_000_000 + ms)
+        Moment::NEVER.plus(Duration::from_millis(1_000_000 + ms))
     }
 
     fn opened_at_zero() -> Breaker {

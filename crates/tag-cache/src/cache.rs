@@ -15,7 +15,7 @@ use crate::coherence::{Coherence, Verdict};
 use crate::config::{CacheConfig, Enabled};
 use crate::draft::{Draft, Stamp, Storage};
 use crate::entry::{Entry, Lifetime, Times, Validated};
-use crate::flight::{Boarding, Flights, Landing, Lead, Outcome};
+use crate::flight::{Boarding, Flights, Following, Landing, Lead, Outcome};
 use crate::follower::{self, Follower};
 use crate::key::{KeyHash, KeyHasher};
 use crate::l1::L1;
@@ -382,7 +382,7 @@ impl Inner {
                     return Ok(served(landing.entry, landing.state, self.clock.now()));
                 }
                 Boarding::Taken => return self.alone(question, CacheState::Miss, fetch).await,
-                Boarding::Follow(flight) => match flight.outcome_by(deadline).await {
+                Boarding::Follow(flight) => match self.follow(flight, deadline).await {
                     Some(Outcome::Landed(landing)) if self.may_follow(&question, &landing) => {
                         let state = match landing.state {
                             CacheState::Miss => CacheState::Coalesced,
@@ -396,6 +396,11 @@ impl Inner {
                 },
             }
         }
+    }
+
+    async fn follow(&self, flight: Following, deadline: Instant) -> Option<Outcome> {
+        let _waiting = self.counters.followers_waiting.one_more();
+        flight.outcome_by(deadline).await
     }
 
     /// The follower rule: a flight's result is for those who came before it looked, and for those who came

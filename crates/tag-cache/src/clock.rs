@@ -10,10 +10,6 @@ impl Moment {
     /// Long before the cache started.
     pub(crate) const NEVER: Self = Self(0);
 
-    pub(crate) const fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-
     pub(crate) const fn to_bits(self) -> u64 {
         self.0
     }

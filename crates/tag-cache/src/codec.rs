@@ -220,10 +220,10 @@ mod tests {
         }
 
         #[test]
-        fn a_flipped_bit_is_noticed(entry in decoded(), at in any::<prop::sample::Index>(), bit in 0..8) {
+        fn a_flipped_bit_is_noticed(entry in decoded(), at in any::<prop::sample::Index>(), bit in 0_u8..8) {
             let mut bytes = bytes_of(&entry).to_vec();
             let at = at.index(bytes.len());
-            bytes[at] ^= 1 << bit;
+            bytes[at] ^= 1_u8 << bit;
             prop_assert!(decode(&bytes.into()).is_err());
         }
 

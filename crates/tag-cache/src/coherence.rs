@@ -139,10 +139,6 @@ impl Coherence {
         self.pipeline().behind(now)
     }
 
-    pub(crate) fn log(&self) -> LogState {
-        self.pipeline().log()
-    }
-
     /// The next purge, in order.
     pub(crate) fn apply(&self, now: Moment, purge: Applied, tags: impl IntoIterator<Item = Tag>) {
         for tag in tags {
@@ -260,4 +256,131 @@ pub(crate) enum PulseOutcome {
     OldEpoch,
     /// It named a smaller sequence than the one before: the log may have lost its end.
     WentBack,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::{Coherence, PulseOutcome, Verdict};
+    use crate::clock::Moment;
+    use crate::entry::{Entry, Times, Validated};
+    use crate::mode::{LogState, Mode, Pulse};
+    use crate::position::Position;
+    use crate::ring::Applied;
+    use crate::sketch::SlotsPerRow;
+    use crate::tag::{Tag, TagSet};
+
+    const NOW: Moment = Moment::NEVER.plus(Duration::from_secs(1_000_000));
+
+    /// Epoch 1, everything up to sequence 10 applied.
+    fn coherence() -> Coherence {
+        let coherence = Coherence::new(SlotsPerRow::power_of_two(10).expect("ten is in range"));
+        assert_eq!(coherence.pulse(NOW, 1, pulse(10)), PulseOutcome::NewEpoch);
+        coherence.start_at(NOW, Position::new(1, 10));
+        coherence.set_log(NOW, LogState::Replaying { until: 10 });
+        coherence
+    }
+
+    fn pulse(last_sequence: u64) -> Pulse {
+        Pulse { sent_at: NOW, last_sequence, oldest_pending: Duration::ZERO }
+    }
+
+    fn entry(stamp: Position, tag: &str) -> Entry {
+        Entry {
+            route: "route".into(),
+            key: "key".into(),
+            status: 200,
+            head: Bytes::new(),
+            body: Bytes::new(),
+            tags: TagSet::new(vec![Tag::of(tag)]),
+            stamp,
+            times: Times { created: NOW, fresh_until: NOW, stale_until: NOW },
+            validated: Validated::default(),
+        }
+    }
+
+    fn purge(coherence: &Coherence, sequence: u64, tag: &str) {
+        let position = Position::new(1, sequence);
+        coherence.apply(NOW, Applied { position, commit_lsn: 0, commit_ms: 0 }, [Tag::of(tag)]);
+    }
+
+    #[test]
+    fn a_purge_after_the_stamp_kills_also_what_was_found_clean_before() {
+        let coherence = coherence();
+        let entry = entry(coherence.applied(), "a");
+        assert_eq!(coherence.judge(&entry), Verdict::Clean);
+        purge(&coherence, 11, "b");
+        assert_eq!(coherence.judge(&entry), Verdict::Clean);
+        purge(&coherence, 12, "a");
+        assert_eq!(coherence.judge(&entry), Verdict::Dead);
+    }
+
+    #[test]
+    fn an_entry_stamped_at_the_purge_is_clean() {
+        let coherence = coherence();
+        purge(&coherence, 11, "a");
+        assert_eq!(coherence.judge(&entry(Position::new(1, 11), "a")), Verdict::Clean);
+        assert_eq!(coherence.judge(&entry(Position::new(1, 10), "a")), Verdict::Dead);
+    }
+
+    #[test]
+    fn a_stamp_from_a_gateway_that_is_ahead_is_clean() {
+        assert_eq!(coherence().judge(&entry(Position::new(1, 99), "a")), Verdict::Clean);
+    }
+
+    #[test]
+    fn an_own_purge_kills_before_it_is_applied_and_moves_no_stamp() {
+        let coherence = coherence();
+        let entry = entry(coherence.applied(), "a");
+        assert_eq!(coherence.judge(&entry), Verdict::Clean);
+        coherence.raise(Position::new(1, 12), [Tag::of("a")]);
+        assert_eq!(coherence.judge(&entry), Verdict::Dead);
+        assert_eq!(coherence.applied(), Position::new(1, 10), "11 was not seen yet");
+        assert_eq!(coherence.arrival(), Position::new(1, 12), "later requests expect it honoured");
+    }
+
+    #[test]
+    fn what_is_older_than_the_start_cannot_be_judged() {
+        let coherence = coherence();
+        assert_eq!(coherence.judge(&entry(Position::new(1, 10), "a")), Verdict::Clean);
+        assert_eq!(coherence.judge(&entry(Position::new(1, 9), "a")), Verdict::Dead);
+        coherence.apply_unknown(NOW, Position::new(1, 20));
+        assert_eq!(coherence.judge(&entry(Position::new(1, 10), "a")), Verdict::Dead);
+    }
+
+    #[test]
+    fn before_the_first_heartbeat_nothing_is_clean() {
+        let coherence = Coherence::new(SlotsPerRow::power_of_two(4).expect("four is in range"));
+        assert_eq!(coherence.judge(&entry(coherence.applied(), "a")), Verdict::Dead);
+    }
+
+    #[test]
+    fn between_a_new_epoch_and_its_start_nothing_is_clean() {
+        let coherence = coherence();
+        let old = entry(coherence.applied(), "a");
+        assert_eq!(coherence.judge(&old), Verdict::Clean);
+        assert_eq!(coherence.pulse(NOW, 2, pulse(3)), PulseOutcome::NewEpoch);
+        assert_eq!(coherence.judge(&old), Verdict::Dead);
+        assert_eq!(coherence.judge(&entry(Position::new(2, 3), "a")), Verdict::Dead);
+        assert_ne!(coherence.mode(NOW), Mode::Live);
+
+        coherence.start_at(NOW, Position::new(2, 3));
+        coherence.set_log(NOW, LogState::Replaying { until: 3 });
+        assert_eq!(coherence.judge(&old), Verdict::Dead);
+        assert_eq!(coherence.judge(&entry(Position::new(2, 3), "a")), Verdict::Clean);
+        assert_eq!(coherence.mode(NOW), Mode::Live);
+    }
+
+    #[test]
+    fn heartbeats_tell_old_epochs_and_a_log_that_went_back() {
+        let coherence = coherence();
+        assert_eq!(coherence.pulse(NOW, 1, pulse(12)), PulseOutcome::Fits);
+        assert_eq!(coherence.pulse(NOW, 1, pulse(11)), PulseOutcome::WentBack);
+        assert_eq!(coherence.pulse(NOW, 0, pulse(13)), PulseOutcome::OldEpoch);
+        coherence.pulse(NOW, 2, pulse(1));
+        assert_eq!(coherence.pulse(NOW, 1, pulse(13)), PulseOutcome::OldEpoch);
+    }
 }

@@ -270,8 +270,8 @@ impl Follower {
         match PurgeMessage::decode(&message.payload) {
             Ok(purge) => {
                 let applied = Applied { position, commit_lsn: purge.commit_lsn, commit_ms: purge.commit_ms };
-                self.coherence.apply(now, applied, purge.tags.into_iter().map(|(tag, _)| tag));
                 self.counters.purges_applied.add();
+                self.coherence.apply(now, applied, purge.tags.into_iter().map(|(tag, _)| tag));
             }
             Err(error) => {
                 // It purged something, and nobody here can tell what.

@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_burst_after_a_stall_is_as_old_as_it_is() {
-        let at = |ms: u64| Moment::from_bits(1_000_000 + ms);
+        let at = |ms: u64| Moment::NEVER.plus(Duration::from_millis(1_000_000 + ms));
         let mut meter = DelayMeter::default();
         assert_eq!(meter.sent_at(at(40), &beat(7, 0)), at(40));
         assert_eq!(meter.sent_at(at(290), &beat(7, 250)), at(290));
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn another_sender_starts_another_measure() {
         let mut meter = DelayMeter::default();
-        let now = Moment::from_bits(1_000_000);
+        let now = Moment::NEVER.plus(Duration::from_millis(1_000_000));
         meter.sent_at(now, &beat(7, 900_000));
         assert_eq!(meter.sent_at(now, &beat(8, 3)), now);
     }
@@ -228,7 +228,7 @@ mod tests {
         // The sender's clock runs 100 ppm slow: after a day the difference has grown by 8.6 s.
         for beats in 0..(24 * 3_600_u64) {
             let sent = beats * 1_000;
-            let now = Moment::from_bits(1_000_000 + sent + sent / 10_000);
+            let now = Moment::NEVER.plus(Duration::from_millis(1_000_000 + sent + sent / 10_000));
             let sent_at = meter.sent_at(now, &beat(7, sent));
             assert!(now.since(sent_at) < Duration::from_millis(100), "after {beats} s");
         }

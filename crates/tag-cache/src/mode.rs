@@ -119,10 +119,6 @@ impl Pipeline {
         self.live_until
     }
 
-    pub(crate) fn log(&self) -> LogState {
-        self.log
-    }
-
     /// The sequence whose application would improve the state.
     pub(crate) fn awaited(&self) -> Option<u64> {
         let replayed = match self.log {
@@ -219,7 +215,7 @@ mod tests {
     use crate::clock::Moment;
     use crate::lookup::Class;
 
-    const START: Moment = Moment::from_bits(1_000_000_000);
+    const START: Moment = Moment::NEVER.plus(Duration::from_secs(1_000_000));
 
     fn after(ms: u64) -> Moment {
         START.plus(Duration::from_millis(ms))

@@ -38,6 +38,8 @@ pub struct Stats {
     pub coalesced: u64,
     /// Answers of the origin because the cache could not vouch for what it holds.
     pub bypassed: u64,
+    /// Requests that wait for another one's result now.
+    pub followers_waiting: u64,
     /// Times a request refused another one's result because a purge came in between.
     pub refused_followers: u64,
     /// Requests without an answer.
@@ -90,6 +92,7 @@ impl Cache {
             misses: counters.misses.get(),
             coalesced: counters.coalesced.get(),
             bypassed: counters.bypassed.get(),
+            followers_waiting: counters.followers_waiting.get(),
             refused_followers: counters.refused_followers.get(),
             fills_failed: counters.fills_failed.get(),
             origin_refused: counters.origin_refused.get(),
@@ -136,6 +139,7 @@ impl Cache {
             ("tag_cache_behind_milliseconds", stats.behind_ms),
             ("tag_cache_l1_entries", stats.l1_entries as u64),
             ("tag_cache_l1_bytes", stats.l1_bytes),
+            ("tag_cache_followers_waiting", stats.followers_waiting),
             ("tag_cache_l2_available", u64::from(stats.l2_available.unwrap_or(false))),
         ] {
             write(format_args!("# TYPE {name} gauge\n{name} {value}\n"));

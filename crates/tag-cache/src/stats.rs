@@ -19,8 +19,34 @@ impl Counter {
     }
 }
 
+/// How many of something there are now.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge(AtomicU64);
+
+/// One of them, until dropped.
+#[derive(Debug)]
+pub(crate) struct Counted<'a>(&'a Gauge);
+
+impl Gauge {
+    pub(crate) fn one_more(&self) -> Counted<'_> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Counted(self)
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    pub(crate) followers_waiting: Gauge,
     pub(crate) hits_l1: Counter,
     pub(crate) hits_l2: Counter,
     pub(crate) stale: Counter,
