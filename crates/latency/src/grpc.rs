@@ -28,8 +28,10 @@ use crate::{
 /// Method that calls are counted under, where HTTP requests have `GET` or `POST`.
 pub(crate) const METHOD: &str = "RPC";
 
-/// One endpoint per call of a service, for example of `mestres.catalog.v1.CatalogService`, whose route is the path of
-/// the call. Streaming calls are left out: how long they last is their client's choice. For start-up.
+/// One endpoint per call of a service, for example of `mestres.catalog.v1.CatalogService`.
+///
+/// The route is the path of the call. Streaming calls are left out: how long they last is their client's choice. For
+/// start-up.
 ///
 /// # Panics
 ///
@@ -161,5 +163,98 @@ fn http_status(headers: &http::HeaderMap) -> u16 {
         Code::Unimplemented => 501,
         Code::Unavailable => 503,
         Code::DeadlineExceeded => 504,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    const GET_PRODUCT: &str = "/mestres.catalog.v1.CatalogService/GetProduct";
+
+    fn recorder() -> Recorder {
+        Recorder::new(endpoints("mestres.catalog.v1.CatalogService", Duration::from_secs(1)))
+    }
+
+    fn codes(recorder: &Recorder) -> Vec<(u16, u64)> {
+        recorder.snapshot().codes().iter().collect()
+    }
+
+    fn request(path: &str) -> http::Request<Body> {
+        http::Request::builder().uri(path).body(Body::empty()).expect("a good request")
+    }
+
+    fn response(status: tonic::Status) -> http::Response<Body> {
+        status.into_http()
+    }
+
+    #[test]
+    fn endpoints_are_the_unary_calls() {
+        let routes = |service| endpoints(service, Duration::ZERO).iter().map(|e| e.route).collect::<Vec<_>>();
+        assert!(routes("mestres.catalog.v1.CatalogService").contains(&GET_PRODUCT));
+        assert_eq!(routes("mestres.metrics.v1.MetricsService"), ["/mestres.metrics.v1.MetricsService/Query"]);
+    }
+
+    #[tokio::test]
+    async fn a_status_is_counted_as_its_http_status() {
+        async fn check(code: Code, expected: u16) {
+            let recorder = recorder();
+            let answer = move |_: http::Request<Body>| async move {
+                Ok::<_, Infallible>(response(tonic::Status::new(code, "because")))
+            };
+            let mut service = TimingLayer::new(recorder.clone()).layer(tower::service_fn(answer));
+            service.call(request(GET_PRODUCT)).await.expect("infallible");
+            assert_eq!(codes(&recorder), [(expected, 1)], "{code:?}");
+        }
+        check(Code::Ok, 200).await;
+        check(Code::NotFound, 404).await;
+        check(Code::Unauthenticated, 401).await;
+        check(Code::ResourceExhausted, 429).await;
+        check(Code::Internal, 500).await;
+        check(Code::Unavailable, 503).await;
+        check(Code::DeadlineExceeded, 504).await;
+    }
+
+    #[tokio::test]
+    async fn a_call_ends_with_its_trailers() {
+        let recorder = recorder();
+        let answer = |_: http::Request<Body>| async {
+            let mut trailers = http::HeaderMap::new();
+            trailers.insert("grpc-status", http::HeaderValue::from_static("5"));
+            let body = http_body_util::Full::new(tonic::codegen::Bytes::from_static(b"data"));
+            let body = body.with_trailers(async { Some(Ok(trailers)) });
+            Ok::<_, Infallible>(http::Response::new(Body::new(body)))
+        };
+        let mut service = TimingLayer::new(recorder.clone()).layer(tower::service_fn(answer));
+        let response = service.call(request(GET_PRODUCT)).await.expect("infallible");
+        assert_eq!(codes(&recorder), [], "not before its last byte");
+        response.into_body().collect().await.expect("a good body");
+        assert_eq!(codes(&recorder), [(404, 1)]);
+
+        let unread = service.call(request(GET_PRODUCT)).await.expect("infallible");
+        drop(unread);
+        assert_eq!(codes(&recorder), [(404, 1), (499, 1)], "its client left in the middle");
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_call_counts_as_cancelled() {
+        let recorder = recorder();
+        let never =
+            |_: http::Request<Body>| std::future::pending::<Result<http::Response<Body>, Infallible>>();
+        let mut service = TimingLayer::new(recorder.clone()).layer(tower::service_fn(never));
+        let call = service.call(request(GET_PRODUCT));
+        tokio::time::timeout(Duration::from_millis(1), call).await.expect_err("it never ends");
+        assert_eq!(codes(&recorder), [(499, 1)]);
+    }
+
+    #[tokio::test]
+    async fn other_calls_pass_untimed() {
+        let recorder = recorder();
+        let answer = |_: http::Request<Body>| async { Ok::<_, Infallible>(response(tonic::Status::ok(""))) };
+        let mut service = TimingLayer::new(recorder.clone()).layer(tower::service_fn(answer));
+        service.call(request("/grpc.health.v1.Health/Check")).await.expect("infallible");
+        assert_eq!(codes(&recorder), []);
     }
 }

@@ -38,10 +38,12 @@ const HIT_RATE_WINDOW: Duration = Duration::from_secs(300);
 /// Readings that `cache_hit_rate` keeps are at least this far apart, whoever asks and how often.
 const HIT_RATE_STEP: Duration = Duration::from_secs(5);
 
-/// Appends what a recorder of HTTP requests has counted: `http_requests_total` (S235) with the exact HTTP code,
-/// `http_request_duration_seconds` (S236), `cache_hit_rate` (S238), `cache_requests_total` by cache state, and
-/// `http_server_request_duration_seconds` under the labels of the OpenTelemetry conventions. For a recorder of gRPC
-/// calls it leaves out the cache, which there is none of.
+/// Appends what a recorder has counted.
+///
+/// These are `http_requests_total` (S235) with the exact HTTP code, `http_request_duration_seconds` (S236),
+/// `cache_hit_rate` (S238), `cache_requests_total` by cache state, and `http_server_request_duration_seconds` under the
+/// labels of the OpenTelemetry conventions. For a recorder of gRPC calls it leaves out the cache, which there is none
+/// of.
 pub fn prometheus(recorder: &Recorder, out: &mut String) {
     let series = recorder.series();
     let mut codes = BTreeMap::<(&str, &str, u16), u64>::new();

@@ -37,8 +37,11 @@ pub(crate) struct Record {
 /// Rows of every endpoint, allocated when first written.
 #[derive(Debug)]
 pub(crate) struct Shard {
-    endpoints: Box<[OnceLock<Box<[OnceLock<Box<Row>>; SERIES_PER_ENDPOINT]>>]>,
+    endpoints: Box<[OnceLock<Box<Rows>>]>,
 }
+
+/// Rows of one endpoint.
+type Rows = [OnceLock<Box<Row>>; SERIES_PER_ENDPOINT];
 
 impl Shard {
     pub(crate) fn new(endpoints: usize) -> Shard {

@@ -68,8 +68,13 @@ impl Aggregator {
         let mut process = Process::default();
         let (mut pairs_expected, mut pairs_seen) = (0_u64, 0_u64);
         for presence in presences.values() {
-            let until_s = expected_until(presence, &presences, newest_expected_s);
-            if until_s >= newest_expected_s {
+            let end = end(presence, &presences);
+            let until_s = match end {
+                End::Ended => presence.last_slot_s,
+                End::Gone => newest_expected_s.min(presence.last_slot_s + GONE_AFTER_S),
+                End::GoesOn => newest_expected_s.max(presence.last_slot_s),
+            };
+            if end == End::GoesOn {
                 coverage.sources_expected += 1;
                 coverage.sources_seen += u32::from(presence.last_slot_s + PRESENT_SLOTS * SLOT_S > now_s);
                 add_process(&mut process, &presence.processes);
@@ -93,24 +98,30 @@ impl Aggregator {
     }
 }
 
-/// The last slot that a source should have reported.
-fn expected_until(
-    presence: &Presence<'_>,
-    all: &HashMap<SourceId, Presence<'_>>,
-    newest_expected_s: u32,
-) -> u32 {
+/// What is known of a source's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It said goodbye, or has started again.
+    Ended,
+    /// It fell silent while others of its service go on.
+    Gone,
+    /// It should report now.
+    GoesOn,
+}
+
+fn end(presence: &Presence<'_>, all: &HashMap<SourceId, Presence<'_>>) -> End {
     let last_slot_s = presence.last_slot_s;
     let of_service = || all.values().filter(|other| other.service == presence.service);
     let restarted = of_service().any(|other| {
         other.instance == presence.instance
             && (other.last_slot_s, other.first_slot_s) > (last_slot_s, presence.first_slot_s)
     });
-    if presence.said_goodbye || restarted {
-        return last_slot_s;
-    }
-    let until_s = newest_expected_s.max(last_slot_s);
     let others_go_on = of_service().any(|other| other.last_slot_s > last_slot_s + GONE_AFTER_S);
-    if others_go_on { until_s.min(last_slot_s + GONE_AFTER_S) } else { until_s }
+    match (presence.said_goodbye || restarted, others_go_on) {
+        (true, _) => End::Ended,
+        (false, true) => End::Gone,
+        (false, false) => End::GoesOn,
+    }
 }
 
 /// Adds the newest state that is old enough to say something about CPU use.
