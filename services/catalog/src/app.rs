@@ -46,9 +46,13 @@ impl App {
             bootstrap::config::Environment::Development => rls::Environment::Development,
             bootstrap::config::Environment::Production => rls::Environment::Production,
         };
-        let verifier =
-            Verifier::from_jwks_file(&config.jwks_file, &config.jwt_issuer, &config.jwt_audience, environment)
-                .context("cannot read the key set")?;
+        let verifier = Verifier::from_jwks_file(
+            &config.jwks_file,
+            &config.jwt_issuer,
+            &config.jwt_audience,
+            environment,
+        )
+        .context("cannot read the key set")?;
         let mut database = DatabaseConfig::new(&config.database_url);
         database.pool_size = config.database_pool_size;
         database.application_name = format!("mestres-{SERVICE}");
@@ -99,7 +103,8 @@ impl App {
             }
         });
 
-        let recorder = Recorder::new(latency::grpc::endpoints("mestres.catalog.v1.CatalogService", CALL_THRESHOLD));
+        let recorder =
+            Recorder::new(latency::grpc::endpoints("mestres.catalog.v1.CatalogService", CALL_THRESHOLD));
         // Both go on until the last call is answered: its events and its timing count too.
         let served = CancellationToken::new();
         let outbox = RelayConfig {
@@ -118,7 +123,13 @@ impl App {
                 };
                 let counted = db.clone();
                 let connections = move || counted.connections();
-                Some(Reporter::spawn(recorder.clone(), grpc::channel(url)?, identity, connections, served.clone()))
+                Some(Reporter::spawn(
+                    recorder.clone(),
+                    grpc::channel(url)?,
+                    identity,
+                    connections,
+                    served.clone(),
+                ))
             }
             None => None,
         };

@@ -56,7 +56,8 @@ impl Config {
             jwks_file: config::required("MESTRES_JWKS_FILE")?.into(),
             jwt_issuer: config::optional("MESTRES_JWT_ISSUER")
                 .unwrap_or_else(|| "https://mestrescafe.dev".to_owned()),
-            jwt_audience: config::optional("MESTRES_JWT_AUDIENCE").unwrap_or_else(|| "mestrescafe".to_owned()),
+            jwt_audience: config::optional("MESTRES_JWT_AUDIENCE")
+                .unwrap_or_else(|| "mestrescafe".to_owned()),
             environment: config::Environment::read()?,
             metrics_url: config::optional("MESTRES_METRICS_URL"),
             instance: config::instance(),

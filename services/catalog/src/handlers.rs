@@ -1,18 +1,18 @@
 //! One use case per file: parse, transaction, rule, store, event, reply.
 
-pub(crate) mod list_products;
-pub(crate) mod get_product;
-pub(crate) mod list_featured_products;
-pub(crate) mod list_new_products;
-pub(crate) mod list_categories;
+pub(crate) mod change_prices;
+pub(crate) mod create_product;
+pub(crate) mod delete_product;
+mod edit;
 pub(crate) mod get_category;
 pub(crate) mod get_image;
-pub(crate) mod create_product;
-pub(crate) mod update_product;
+pub(crate) mod get_product;
+pub(crate) mod list_categories;
+pub(crate) mod list_featured_products;
+pub(crate) mod list_new_products;
+pub(crate) mod list_products;
 pub(crate) mod patch_product;
-pub(crate) mod delete_product;
-pub(crate) mod change_prices;
-mod edit;
+pub(crate) mod update_product;
 
 use std::time::Duration;
 

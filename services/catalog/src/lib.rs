@@ -21,11 +21,12 @@
 
 mod app;
 mod config;
+mod domain;
+mod error;
 mod grpc;
 mod handlers;
-mod domain;
+pub mod seed;
 mod store;
-mod error;
 mod wire;
 
 pub use app::App;

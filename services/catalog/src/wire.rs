@@ -27,7 +27,10 @@ pub(crate) fn fields(fields: Option<pb::ProductFields>) -> Result<ProductFields,
         origin: fields.origin.map(|origin| text::label("origin", origin)).transpose()?,
         roast: fields.roast.map(|roast| Roast::parse("roast", &roast)).transpose()?,
         process: fields.process.map(|process| text::label("process", process)).transpose()?,
-        sca_score: fields.sca_score_tenths.map(|tenths| ScaScore::parse("sca_score_tenths", tenths)).transpose()?,
+        sca_score: fields
+            .sca_score_tenths
+            .map(|tenths| ScaScore::parse("sca_score_tenths", tenths))
+            .transpose()?,
         attributes: text::attributes("attributes_json", &fields.attributes_json)?,
         is_active: fields.is_active,
         is_featured: fields.is_featured,
@@ -188,7 +191,8 @@ pub(crate) fn category_path(ids: &[i64]) -> Option<CategoryPath> {
 
 /// A moment, exactly.
 pub(crate) fn timestamp(at: OffsetDateTime) -> Timestamp {
-    let nanos = i32::try_from(at.nanosecond()).expect("a second has fewer nanoseconds than 31 bits can count");
+    let nanos =
+        i32::try_from(at.nanosecond()).expect("a second has fewer nanoseconds than 31 bits can count");
     Timestamp { seconds: at.unix_timestamp(), nanos }
 }
 

@@ -107,7 +107,12 @@ impl Cursor {
     }
 
     /// Accepts only what `encode` made with this key for this question.
-    pub(crate) fn decode(field: &str, text: &str, key: &CursorKey, question: Fingerprint) -> Result<Self, Invalid> {
+    pub(crate) fn decode(
+        field: &str,
+        text: &str,
+        key: &CursorKey,
+        question: Fingerprint,
+    ) -> Result<Self, Invalid> {
         Self::decoded(text, key, question).ok_or_else(|| {
             let detail = "not a cursor of this list: it was changed, or sort or filters are others";
             Invalid::because("invalid_cursor", field, detail)

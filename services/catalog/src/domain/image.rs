@@ -44,7 +44,15 @@ mod tests {
         let hex = "00ff".to_owned() + &"5a".repeat(30);
         let hash = Sha256::parse("sha256", &hex).unwrap();
         assert_eq!(&hash.bytes()[..3], [0, 255, 0x5a]);
-        for wrong in ["", "00", &hex[1..], &format!("{hex}0"), &format!("{hex}00"), &hex.to_uppercase(), &"é".repeat(32)] {
+        for wrong in [
+            "",
+            "00",
+            &hex[1..],
+            &format!("{hex}0"),
+            &format!("{hex}00"),
+            &hex.to_uppercase(),
+            &"é".repeat(32),
+        ] {
             assert!(Sha256::parse("sha256", wrong).is_err(), "{wrong}");
         }
     }

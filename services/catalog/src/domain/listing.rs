@@ -165,7 +165,8 @@ impl PageNumber {
             return Err(Invalid::value(field, "must be at least 1"));
         }
         if u64::from(page) * u64::from(per_page.0) > OFFSET_ROWS_MAX {
-            let detail = format!("page times per_page must be at most {OFFSET_ROWS_MAX}; go on with next_cursor");
+            let detail =
+                format!("page times per_page must be at most {OFFSET_ROWS_MAX}; go on with next_cursor");
             return Err(Invalid::because("offset_too_deep", field, detail));
         }
         Ok(Self(page))
@@ -253,7 +254,10 @@ mod tests {
         assert!(PageNumber::parse("page", 100, hundred).is_ok());
         assert_eq!(PageNumber::parse("page", 101, hundred).unwrap_err().reason, "offset_too_deep");
         assert_eq!(PageNumber::parse("page", u32::MAX, hundred).unwrap_err().reason, "offset_too_deep");
-        assert_eq!(PageNumber::parse("page", 10_000, per_page(1).unwrap()).unwrap().offset(per_page(1).unwrap()), 9_999);
+        assert_eq!(
+            PageNumber::parse("page", 10_000, per_page(1).unwrap()).unwrap().offset(per_page(1).unwrap()),
+            9_999
+        );
     }
 
     #[test]

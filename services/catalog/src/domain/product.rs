@@ -103,7 +103,10 @@ impl NewVariants {
         let (mut skus, mut options) = (HashSet::new(), HashSet::new());
         for (index, variant) in variants.iter().enumerate() {
             if !skus.insert(variant.sku.as_str()) {
-                return Err(Invalid::value(format!("{field}[{index}].sku"), "must differ from the other variants"));
+                return Err(Invalid::value(
+                    format!("{field}[{index}].sku"),
+                    "must differ from the other variants",
+                ));
             }
             // serde_json keeps members sorted: equal objects are equal texts.
             if !options.insert(variant.options.to_string()) {
@@ -227,7 +230,8 @@ mod tests {
     fn variants_of_one_product_differ() {
         let refused_field = |variants| NewVariants::parse("variants", variants).unwrap_err().field;
         assert_eq!(refused_field(vec![]), "variants");
-        let same_sku = vec![variant("A", json!({"a": "1"}), 1, None), variant("A", json!({"a": "2"}), 1, None)];
+        let same_sku =
+            vec![variant("A", json!({"a": "1"}), 1, None), variant("A", json!({"a": "2"}), 1, None)];
         assert_eq!(refused_field(same_sku), "variants[1].sku");
         let same_options = vec![
             variant("A", json!({"a": "1", "b": "2"}), 1, None),

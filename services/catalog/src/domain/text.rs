@@ -86,7 +86,10 @@ pub(crate) fn search(field: &str, text: &str) -> Result<Option<String>, Invalid>
 pub(crate) fn attributes(field: &str, json: &str) -> Result<Value, Invalid> {
     let object = object(field, json, ATTRIBUTES_BYTES_MAX)?;
     if members(&object) > ATTRIBUTES_MEMBERS_MAX {
-        return Err(Invalid::value(field, format!("must have at most {ATTRIBUTES_MEMBERS_MAX} members in all")));
+        return Err(Invalid::value(
+            field,
+            format!("must have at most {ATTRIBUTES_MEMBERS_MAX} members in all"),
+        ));
     }
     if depth(&object) > ATTRIBUTES_DEPTH_MAX {
         return Err(Invalid::value(field, format!("must be at most {ATTRIBUTES_DEPTH_MAX} levels deep")));
@@ -215,7 +218,17 @@ mod tests {
     fn attributes_are_bounded_objects() {
         accepts(attributes("f", ""));
         accepts(attributes("f", r#"{"notas":["mel","cacau"],"altitude":{"de":1100,"ate":1300}}"#));
-        for json in ["[]", "1", "null", "{", "{} {}", r#"{"a":1e999}"#, r#"{"a":"\u0000"}"#, r#"{"\u0000":1}"#, r#"{"a":"\ud800"}"#] {
+        for json in [
+            "[]",
+            "1",
+            "null",
+            "{",
+            "{} {}",
+            r#"{"a":1e999}"#,
+            r#"{"a":"\u0000"}"#,
+            r#"{"\u0000":1}"#,
+            r#"{"a":"\ud800"}"#,
+        ] {
             refuses(attributes("f", json));
         }
         refuses(attributes("f", &format!(r#"{{"a":"{}"}}"#, "x".repeat(ATTRIBUTES_BYTES_MAX))));
@@ -228,6 +241,9 @@ mod tests {
     fn options_are_strings() {
         accepts(options("f", r#"{"peso":"250 g","moagem":"em grãos"}"#));
         refuses(options("f", r#"{"peso":250}"#));
-        refuses(options("f", &format!("{{{}}}", (0..11).map(|i| format!(r#""{i}":"""#)).collect::<Vec<_>>().join(","))));
+        refuses(options(
+            "f",
+            &format!("{{{}}}", (0..11).map(|i| format!(r#""{i}":"""#)).collect::<Vec<_>>().join(",")),
+        ));
     }
 }

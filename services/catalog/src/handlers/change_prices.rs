@@ -14,7 +14,10 @@ use crate::error::Error;
 use crate::store::prices::{self, ChangedPrice};
 use crate::wire;
 
-pub(crate) async fn change_prices(call: &Call, request: ChangePricesRequest) -> Result<ChangePricesResponse, Error> {
+pub(crate) async fn change_prices(
+    call: &Call,
+    request: ChangePricesRequest,
+) -> Result<ChangePricesResponse, Error> {
     let editor = call.editor()?;
     let id = ProductId::parse("product_id", request.product_id)?;
     let expected = Version::parse("expected_version", request.expected_version)?;
@@ -33,7 +36,8 @@ pub(crate) async fn change_prices(call: &Call, request: ChangePricesRequest) -> 
 
                 let versions: HashMap<i64, i64> = prices::write(tx, &changes).await?.into_iter().collect();
                 // The history tells amounts; a new former price alone is not in it.
-                let repriced: Vec<_> = changes.iter().filter(|c| c.old.amount != c.new.amount).copied().collect();
+                let repriced: Vec<_> =
+                    changes.iter().filter(|c| c.old.amount != c.new.amount).copied().collect();
                 if !repriced.is_empty() {
                     prices::end_history(tx, &repriced, now).await?;
                     prices::begin_history(tx, &repriced, now).await?;

@@ -6,8 +6,8 @@ use proto::events::v1::ProductCreated;
 
 use super::{Call, record};
 use crate::error::{Error, Missing};
-use crate::store::products::{self, ProductKey};
 use crate::store::categories;
+use crate::store::products::{self, ProductKey};
 use crate::wire;
 
 pub(crate) async fn create_product(
@@ -23,7 +23,9 @@ pub(crate) async fn create_product(
         .write(&editor, move |tx| {
             Box::pin(async move {
                 let path = match fields.category {
-                    Some(category) => categories::path(tx, category).await?.ok_or_else(Error::unknown_category)?,
+                    Some(category) => {
+                        categories::path(tx, category).await?.ok_or_else(Error::unknown_category)?
+                    }
                     None => Vec::new(),
                 };
                 let id = products::insert(tx, &fields, variants.price_span(), now).await?;

@@ -9,8 +9,8 @@ use super::{Editor, record};
 use crate::domain::product::{Current, Detail, ProductFields};
 use crate::domain::{ProductId, Version};
 use crate::error::{Error, Missing};
-use crate::store::products::{self, ProductKey};
 use crate::store::categories;
+use crate::store::products::{self, ProductKey};
 use crate::wire;
 
 /// Locks a product that is still as the editor saw it.

@@ -10,7 +10,10 @@ use crate::error::{Error, Missing};
 use crate::store::categories;
 use crate::wire;
 
-pub(crate) async fn get_category(call: &Call, request: GetCategoryRequest) -> Result<GetCategoryResponse, Error> {
+pub(crate) async fn get_category(
+    call: &Call,
+    request: GetCategoryRequest,
+) -> Result<GetCategoryResponse, Error> {
     let id = CategoryId::parse("id", request.id)?;
     let rows = call.read(move |tx| Box::pin(async move { Ok(categories::around(tx, id).await?) })).await?;
 

@@ -9,7 +9,10 @@ use crate::error::{Error, Missing};
 use crate::store::products::{self, ProductKey};
 use crate::wire;
 
-pub(crate) async fn get_product(call: &Call, request: GetProductRequest) -> Result<GetProductResponse, Error> {
+pub(crate) async fn get_product(
+    call: &Call,
+    request: GetProductRequest,
+) -> Result<GetProductResponse, Error> {
     let key = match request.by {
         Some(By::Id(id)) => ProductKey::Id(ProductId::parse("id", id)?),
         Some(By::Slug(slug)) => ProductKey::Slug(text::slug("slug", slug)?),

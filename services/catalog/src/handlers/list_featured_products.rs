@@ -13,7 +13,8 @@ pub(crate) async fn list_featured_products(
     request: ListFeaturedProductsRequest,
 ) -> Result<ListFeaturedProductsResponse, Error> {
     let size = ShelfSize::parse("limit", request.limit)?;
-    let products = call.read(move |tx| Box::pin(async move { Ok(listing::featured(tx, size).await?) })).await?;
+    let products =
+        call.read(move |tx| Box::pin(async move { Ok(listing::featured(tx, size).await?) })).await?;
     let now = super::now();
     let products = products.into_iter().map(|product| wire::summary(product, now)).collect();
     Ok(ListFeaturedProductsResponse { products })

@@ -22,7 +22,8 @@ pub(crate) async fn list_new_products(
         limit: i64::from(size.get()),
         offset: 0,
     };
-    let products = call.read(move |tx| Box::pin(async move { Ok(listing::products(tx, &newest).await?) })).await?;
+    let products =
+        call.read(move |tx| Box::pin(async move { Ok(listing::products(tx, &newest).await?) })).await?;
     let now = super::now();
     let products = products.into_iter().map(|listed| wire::summary(listed.summary, now)).collect();
     Ok(ListNewProductsResponse { products })

@@ -7,8 +7,8 @@ use rls::Tx;
 use super::Call;
 use crate::domain::cursor::{Cursor, CursorKey, Direction};
 use crate::domain::listing::{
-    CategoryKey, Count, Filter, Listing, Order, PageNumber, Part, PerPage, PriceRange, Sort, SortBy, Visibility,
-    fingerprint,
+    CategoryKey, Count, Filter, Listing, Order, PageNumber, Part, PerPage, PriceRange, Sort, SortBy,
+    Visibility, fingerprint,
 };
 use crate::domain::{CategoryId, Invalid, text};
 use crate::error::{Error, Missing};
@@ -17,7 +17,10 @@ use crate::store::totals::{Counted, Scope, Total};
 use crate::store::{listing, totals};
 use crate::wire;
 
-pub(crate) async fn list_products(call: &Call, request: ListProductsRequest) -> Result<ListProductsResponse, Error> {
+pub(crate) async fn list_products(
+    call: &Call,
+    request: ListProductsRequest,
+) -> Result<ListProductsResponse, Error> {
     if request.include_inactive() && !call.caller.is_staff() {
         return Err(Error::Forbidden);
     }
@@ -93,7 +96,8 @@ async fn find(tx: &mut Tx, wanted: Listing) -> Result<Found, Error> {
     };
     let (scope, total) = match &category {
         Some(category) => {
-            let scope = totals::scope(tx, category, counted).await?.ok_or(Error::NotFound(Missing::Category))?;
+            let scope =
+                totals::scope(tx, category, counted).await?.ok_or(Error::NotFound(Missing::Category))?;
             let total = scope.total;
             (Some(scope), wants_total.then_some(total))
         }

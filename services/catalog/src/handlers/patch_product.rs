@@ -8,7 +8,10 @@ use crate::domain::{ProductId, Version};
 use crate::error::Error;
 use crate::wire;
 
-pub(crate) async fn patch_product(call: &Call, request: PatchProductRequest) -> Result<PatchProductResponse, Error> {
+pub(crate) async fn patch_product(
+    call: &Call,
+    request: PatchProductRequest,
+) -> Result<PatchProductResponse, Error> {
     let editor = call.editor()?;
     let id = ProductId::parse("id", request.id)?;
     let expected = Version::parse("expected_version", request.expected_version)?;

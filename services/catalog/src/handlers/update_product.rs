@@ -19,7 +19,9 @@ pub(crate) async fn update_product(
     let now = super::now();
 
     let committed = call
-        .write(&editor, move |tx| Box::pin(async move { edit(tx, editor, id, expected, now, |_| fields).await }))
+        .write(&editor, move |tx| {
+            Box::pin(async move { edit(tx, editor, id, expected, now, |_| fields).await })
+        })
         .await?;
     Ok(UpdateProductResponse {
         product: Some(wire::product(committed.value, now)),

@@ -304,7 +304,9 @@ pub(crate) async fn products(tx: &mut Tx, slice: &Slice) -> Result<Vec<Listed>, 
         Source::Active => active(tx, slice).await,
         Source::Categories(categories) => of_categories(tx, slice, categories).await,
         Source::Words { words, categories } => with_words(tx, slice, words, categories.as_deref()).await,
-        Source::Every { words, categories } => every(tx, slice, words.as_deref(), categories.as_deref()).await,
+        Source::Every { words, categories } => {
+            every(tx, slice, words.as_deref(), categories.as_deref()).await
+        }
     }?;
     Ok(rows.into_iter().map(Listed::from).collect())
 }
@@ -425,7 +427,12 @@ async fn of_categories(tx: &mut Tx, slice: &Slice, categories: &[i64]) -> Result
     }
 }
 
-async fn with_words(tx: &mut Tx, slice: &Slice, words: &str, categories: Option<&[i64]>) -> Result<Vec<Row>, sqlx::Error> {
+async fn with_words(
+    tx: &mut Tx,
+    slice: &Slice,
+    words: &str,
+    categories: Option<&[i64]>,
+) -> Result<Vec<Row>, sqlx::Error> {
     match (slice.by, slice.order) {
         (SortBy::CreatedAt, Order::Ascending) => with_words!(
             tx,
@@ -518,7 +525,12 @@ async fn with_words(tx: &mut Tx, slice: &Slice, words: &str, categories: Option<
     }
 }
 
-async fn every(tx: &mut Tx, slice: &Slice, words: Option<&str>, categories: Option<&[i64]>) -> Result<Vec<Row>, sqlx::Error> {
+async fn every(
+    tx: &mut Tx,
+    slice: &Slice,
+    words: Option<&str>,
+    categories: Option<&[i64]>,
+) -> Result<Vec<Row>, sqlx::Error> {
     match (slice.by, slice.order) {
         (SortBy::CreatedAt, Order::Ascending) => every!(
             tx,
@@ -608,13 +620,11 @@ pub(crate) async fn featured(tx: &mut Tx, size: ShelfSize) -> Result<Vec<Summary
     let rows = listed!(
         tx,
         "SELECT featured products",
-        [
-            "SELECT p.*, NULL::real AS rank
+        ["SELECT p.*, NULL::real AS rank
                FROM products p
               WHERE p.is_active AND p.is_featured
               ORDER BY p.popularity DESC, p.id DESC
-              LIMIT $1"
-        ],
+              LIMIT $1"],
         order = "p.popularity DESC, p.id DESC",
         i64::from(size.get()),
     )?;

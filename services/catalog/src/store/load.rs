@@ -209,8 +209,10 @@ async fn products(tx: &mut Tx, rows: &[SeedProduct]) -> Result<(), sqlx::Error> 
 }
 
 async fn variants(tx: &mut Tx, products: &[SeedProduct]) -> Result<(), sqlx::Error> {
-    let rows: Vec<(&SeedProduct, i32, &SeedVariant)> =
-        products.iter().flat_map(|p| (0..).zip(&p.variants).map(move |(position, v)| (p, position, v))).collect();
+    let rows: Vec<(&SeedProduct, i32, &SeedVariant)> = products
+        .iter()
+        .flat_map(|p| (0..).zip(&p.variants).map(move |(position, v)| (p, position, v)))
+        .collect();
     sqlx::query!(
         "WITH given AS MATERIALIZED (
               SELECT *
@@ -245,8 +247,10 @@ async fn variants(tx: &mut Tx, products: &[SeedProduct]) -> Result<(), sqlx::Err
 }
 
 async fn images(tx: &mut Tx, products: &[SeedProduct]) -> Result<(), sqlx::Error> {
-    let rows: Vec<(i64, i32, &SeedImage)> =
-        products.iter().flat_map(|p| (0..).zip(&p.images).map(move |(position, i)| (p.id, position, i))).collect();
+    let rows: Vec<(i64, i32, &SeedImage)> = products
+        .iter()
+        .flat_map(|p| (0..).zip(&p.images).map(move |(position, i)| (p.id, position, i)))
+        .collect();
     sqlx::query!(
         "INSERT INTO images (product_id, position, sha256, url, width, height, alt)
          SELECT product_id, position, decode(sha256_hex, 'hex'), url, width, height, alt

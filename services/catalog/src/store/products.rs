@@ -71,7 +71,8 @@ macro_rules! product {
                         FROM categories c
                         JOIN categories a ON a.id = ANY (c.path)
                        WHERE c.id = p.category_id) crumbs
-                WHERE "# + $key,
+                WHERE "#
+                + $key,
             $argument
         )
         .fetch_optional(&mut *$tx.statement($name))
@@ -185,12 +186,17 @@ pub(crate) async fn lock(tx: &mut Tx, id: ProductId) -> Result<Option<Current>, 
     .fetch_optional(&mut *tx.statement("SELECT product FOR UPDATE"))
     .await?;
     row.map(|row| {
-        let kept = |_| sqlx::Error::Decode("a product row holds a value that the table's checks exclude".into());
+        let kept =
+            |_| sqlx::Error::Decode("a product row holds a value that the table's checks exclude".into());
         let fields = ProductFields {
             slug: row.slug,
             name: row.name,
             description: row.description,
-            category: row.category_id.map(|id| CategoryId::parse("category_id", id)).transpose().map_err(kept)?,
+            category: row
+                .category_id
+                .map(|id| CategoryId::parse("category_id", id))
+                .transpose()
+                .map_err(kept)?,
             origin: row.origin,
             roast: row.roast.map(|word| Roast::parse("roast", &word)).transpose().map_err(kept)?,
             process: row.process,

@@ -1,0 +1,265 @@
+//! A shop of a test's own: real backends, one process per service, everything on free loopback ports.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::client::Client;
+
+/// The service processes of a shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Service {
+    Catalog,
+    Metrics,
+    Invalidator,
+    Gateway(usize),
+}
+
+impl Service {
+    fn role(self) -> &'static str {
+        match self {
+            Self::Catalog => "catalog",
+            Self::Metrics => "metrics",
+            Self::Invalidator => "cache-invalidator",
+            Self::Gateway(_) => "gateway",
+        }
+    }
+}
+
+/// How a shop differs from the usual one.
+pub(crate) struct Options {
+    pub(crate) gateways: usize,
+    pub(crate) products: usize,
+    /// Further variables for every service.
+    pub(crate) environment: Vec<(&'static str, String)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { gateways: 2, products: catalog::seed::DEMO_PRODUCTS, environment: Vec::new() }
+    }
+}
+
+struct Process {
+    environment: Vec<(&'static str, String)>,
+    child: Option<Child>,
+    internal: SocketAddr,
+}
+
+pub(crate) struct Shop {
+    pub(crate) redis: testkit::Redis,
+    pub(crate) nats: testkit::Nats,
+    pub(crate) database: testkit::TestDatabase,
+    keys: testkit::jwt::TestKeys,
+    processes: HashMap<Service, Process>,
+    gateways: Vec<SocketAddr>,
+    folder: tempfile::TempDir,
+    _invalidator_database: testkit::TestDatabase,
+}
+
+impl Shop {
+    pub(crate) async fn open() -> Self {
+        Self::open_with(Options::default()).await
+    }
+
+    /// Starts everything and waits until every process is ready.
+    pub(crate) async fn open_with(options: Options) -> Self {
+        let (redis, nats, database, invalidator_database) = tokio::join!(
+            testkit::Redis::start(),
+            testkit::Nats::start(),
+            testkit::database("catalog", &catalog::MIGRATOR),
+            testkit::database("invalidator", &cache_invalidator::MIGRATOR),
+        );
+        catalog::seed::load(&database.url, options.products, |_| {}).await.unwrap();
+        let keys = testkit::jwt::key_set();
+        let [catalog_grpc, metrics_grpc, invalidator_grpc] = free_addresses();
+        let common = [
+            ("REDIS_URL", redis.url()),
+            ("NATS_URL", nats.url()),
+            ("MESTRES_JWKS_FILE", keys.jwks_file.display().to_string()),
+            ("MESTRES_TOKEN_KEY", "5e".repeat(32)),
+            ("MESTRES_CATALOG_URL", format!("http://{catalog_grpc}")),
+            ("MESTRES_METRICS_URL", format!("http://{metrics_grpc}")),
+            ("MESTRES_LOG", "info".to_owned()),
+        ];
+        let mut services = vec![
+            (
+                Service::Catalog,
+                vec![
+                    ("MESTRES_GRPC_ADDR", catalog_grpc.to_string()),
+                    ("MESTRES_DATABASE_URL", database.url.clone()),
+                ],
+            ),
+            (Service::Metrics, vec![("MESTRES_GRPC_ADDR", metrics_grpc.to_string())]),
+            (
+                Service::Invalidator,
+                vec![
+                    ("MESTRES_GRPC_ADDR", invalidator_grpc.to_string()),
+                    ("MESTRES_DATABASE_URL", invalidator_database.url.clone()),
+                ],
+            ),
+        ];
+        let mut gateways = Vec::new();
+        for index in 0..options.gateways {
+            let [address] = free_addresses();
+            gateways.push(address);
+            services.push((
+                Service::Gateway(index),
+                vec![
+                    ("MESTRES_HOST", address.ip().to_string()),
+                    ("PORT", address.port().to_string()),
+                    ("MESTRES_INSTANCE", format!("gateway-{index}")),
+                ],
+            ));
+        }
+        let mut shop = Self {
+            redis,
+            nats,
+            database,
+            keys,
+            processes: HashMap::new(),
+            gateways,
+            folder: tempfile::tempdir().unwrap(),
+            _invalidator_database: invalidator_database,
+        };
+        for (service, own) in services {
+            let [internal] = free_addresses();
+            let environment = common
+                .iter()
+                .cloned()
+                .chain(options.environment.iter().cloned())
+                .chain([("MESTRES_INTERNAL_HTTP_ADDR", internal.to_string())])
+                .chain(own)
+                .collect();
+            shop.processes.insert(service, Process { environment, child: None, internal });
+            shop.spawn(service);
+        }
+        for service in shop.services() {
+            shop.wait_until_ready(service).await;
+        }
+        shop
+    }
+
+    pub(crate) fn services(&self) -> Vec<Service> {
+        self.processes.keys().copied().collect()
+    }
+
+    /// A client of the gateway at `index`, anonymous and without a token.
+    pub(crate) fn client(&self, index: usize) -> Client {
+        Client::new(self.gateways[index])
+    }
+
+    pub(crate) fn gateway_address(&self, index: usize) -> SocketAddr {
+        self.gateways[index]
+    }
+
+    pub(crate) fn internal_address(&self, service: Service) -> SocketAddr {
+        self.processes[&service].internal
+    }
+
+    /// An access token for a user with `role`: customer, staff or admin.
+    pub(crate) fn token(&self, role: &str) -> String {
+        self.keys.token(role, 1)
+    }
+
+    fn log_path(&self, service: Service) -> PathBuf {
+        self.folder.path().join(format!("{service:?}.log"))
+    }
+
+    /// Everything the process has logged so far, over all its lives.
+    pub(crate) fn log(&self, service: Service) -> String {
+        std::fs::read_to_string(self.log_path(service)).unwrap_or_default()
+    }
+
+    /// Starts the process again, at the same addresses.
+    pub(crate) fn spawn(&mut self, service: Service) {
+        let log = File::options().create(true).append(true).open(self.log_path(service)).unwrap();
+        let process = self.processes.get_mut(&service).unwrap();
+        assert!(process.child.is_none(), "{service:?} runs already");
+        let child = Command::new(env!("CARGO_BIN_EXE_mestres"))
+            .args(["serve", service.role()])
+            .env_clear()
+            .envs(process.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        process.child = Some(child);
+    }
+
+    pub(crate) async fn wait_until_ready(&mut self, service: Service) {
+        let url = format!("http://{}/health/ready", self.processes[&service].internal);
+        let http = reqwest::Client::new();
+        for _ in 0..600 {
+            let answer = http.get(&url).timeout(Duration::from_secs(1)).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            let child = self.processes.get_mut(&service).unwrap().child.as_mut().unwrap();
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("{service:?} ended with {status}:\n{}", self.log(service));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{service:?} is not ready after 30 s:\n{}", self.log(service));
+    }
+
+    /// SIGKILL: no goodbye.
+    pub(crate) fn kill(&mut self, service: Service) {
+        let mut child = self.processes.get_mut(&service).unwrap().child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM, without waiting.
+    pub(crate) fn terminate(&self, service: Service) {
+        let child = self.processes[&service].child.as_ref().unwrap();
+        kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    }
+
+    /// Waits for a terminated process and answers whether it left with success.
+    pub(crate) async fn wait_until_gone(&mut self, service: Service) -> bool {
+        let process = self.processes.get_mut(&service).unwrap();
+        let mut child = process.child.take().unwrap();
+        let status = testkit::eventually(Duration::from_secs(30), "the process is gone", async || {
+            child.try_wait().unwrap()
+        })
+        .await;
+        status.success()
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        for (service, process) in &mut self.processes {
+            if let Some(mut child) = process.child.take() {
+                let failed = child.kill().and_then(|()| child.wait()).is_err();
+                assert!(!failed || std::thread::panicking(), "{service:?} could not be stopped");
+            }
+        }
+        if std::thread::panicking() {
+            for service in self.processes.keys() {
+                let log = self.log(*service);
+                let tail: Vec<_> = log.lines().rev().take(15).collect();
+                eprintln!("--- {service:?}, newest line first\n{}", tail.join("\n"));
+            }
+        }
+    }
+}
+
+/// Loopback addresses that nobody listens on. They are all reserved at once, so they differ.
+pub(crate) fn free_addresses<const N: usize>() -> [SocketAddr; N] {
+    let listeners: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap())
+}
