@@ -56,9 +56,22 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
     }
 }
 
+/// The error with its causes on one line. Some errors already repeat their cause; it is said once.
+pub(crate) fn in_full(error: &anyhow::Error) -> String {
+    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |said, cause| {
+        if said.contains(&cause) { said } else { format!("{said}: {cause}") }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = anyhow::anyhow!("disk full").context("cannot write: disk full").context("cannot start");
+        assert_eq!(in_full(&cause), "cannot start: cannot write: disk full");
+    }
 
     #[track_caller]
     fn accepts(line: &str) {

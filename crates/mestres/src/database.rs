@@ -8,7 +8,6 @@ use rls::cluster::{self, ServiceDatabase};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::pending::cache_invalidator;
 use crate::secrets::Secrets;
 
 /// A service's own schema, in a database of its own.

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to tell when standard error is gone too.
-            let _told = writeln!(std::io::stderr(), "mestres: {error:#}");
+            let _told = writeln!(std::io::stderr(), "mestres: {}", cli::in_full(&error));
             cli::exit_code(&error)
         }
     }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use bootstrap::Shutdown;
 use bootstrap::telemetry::{self, TelemetryConfig};
 
-use crate::pending::{cache_invalidator, gateway};
+use crate::cli;
 use crate::service::Service;
 pub(crate) use lifeline::SUPERVISED;
 
@@ -16,7 +16,7 @@ pub(crate) fn run(service: Service) -> anyhow::Result<()> {
         let telemetry = telemetry::init(service.name(), &TelemetryConfig::from_env()?)?;
         let outcome = until_shutdown(service).await;
         if let Err(error) = &outcome {
-            tracing::error!(error = format!("{error:#}"), "{service} ends");
+            tracing::error!(error = cli::in_full(error), "{service} ends");
         }
         // On success and on failure: the last spans and lines are the ones that matter.
         telemetry.shutdown().await;

@@ -20,6 +20,8 @@ use crate::up::table::{Line, took_ms};
 const POSTGRES_PORT: u16 = 55_432;
 const REDIS_PORT: u16 = 56_379;
 const NATS_PORT: u16 = 54_222;
+/// Streams with a bound of their own have it set aside, whatever is in them.
+const STREAMS_MIB_MAX: u32 = 8 * 1024;
 /// A server that the environment names is up already.
 const REACHABLE_WITHIN: Duration = Duration::from_secs(3);
 
@@ -91,6 +93,7 @@ impl DataPlane {
             let options = NatsOptions {
                 port: Port::NextFree(NATS_PORT),
                 log: Some(log("nats")?),
+                storage_mib: STREAMS_MIB_MAX,
                 ..NatsOptions::new(data.join("nats"))
             };
             let server = Nats::start(tools, &options).await.context("cannot start NATS")?;
