@@ -40,8 +40,11 @@ pub fn place(wanted: &Path) -> Result<Place, PlaceError> {
         if account == Account::Ourselves || account.enters(existing) {
             return Ok(Place { dir: wanted, moved: None });
         }
-        let home = temporary_home(account, &wanted)?;
-        let dir = home.join(wanted.file_name().unwrap_or(OsStr::new("root")));
+        // Another spelling of the same path finds the same folder.
+        let rest = wanted.strip_prefix(existing).unwrap_or(Path::new(""));
+        let spelled: PathBuf = existing.canonicalize()?.join(rest).components().collect();
+        let home = temporary_home(account, &spelled)?;
+        let dir = home.join(spelled.file_name().unwrap_or(OsStr::new("root")));
         let moved = format!(
             "{} cannot be entered by the account the servers run as; using {}",
             existing.display(),
@@ -126,6 +129,9 @@ mod tests {
         assert!(!found.dir.starts_with(closed.path()), "{found:?}");
         assert!(found.moved.as_deref().unwrap().contains("cannot be entered"));
         assert_eq!(place(&wanted).unwrap(), found, "the second call finds the same place");
+        fs::create_dir_all(wanted.join("deeper")).unwrap();
+        let other_spelling = place(&wanted.join("deeper/..")).unwrap();
+        assert_eq!(other_spelling.dir, found.dir);
         fs::remove_dir(found.dir.parent().unwrap()).unwrap();
     }
 

@@ -10,7 +10,8 @@ use data_plane::{Install, Search, Tools};
 
 /// The checkout's own tools, so that only the first run ever fetches.
 async fn tools() -> Tools {
-    let tool_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.mestres/tools");
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("two folders below it");
+    let tool_dir = checkout.join(".mestres/tools");
     let mut said = Vec::new();
     let search = Search { tool_dir, install: Install::Allowed };
     Tools::find(&search, &mut |line| said.push(line.to_owned())).await.expect("the servers' programs")
