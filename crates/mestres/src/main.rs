@@ -8,7 +8,6 @@ mod serve;
 mod up;
 
 mod migrate;
-mod pending;
 mod reset;
 mod shell_env;
 mod token;

@@ -9,9 +9,9 @@ mod table;
 
 use std::time::{Duration, Instant};
 
-use crate::pending::catalog::seed::{self, Loaded};
 use anyhow::{Context as _, bail, ensure};
 use bootstrap::config::Environment;
+use catalog::seed::{self, Loaded};
 use clap::Args;
 use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
