@@ -1,0 +1,9 @@
+//! What the door to the database promises, on a real PostgreSQL.
+
+mod app;
+mod cancellation;
+mod cluster;
+mod commit;
+mod deadlines;
+mod identity;
+mod verifier;
