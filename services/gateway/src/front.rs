@@ -259,8 +259,13 @@ fn destination(
     let endpoint = route.method_of(request.method()).and_then(|method| shared.endpoints.find(route, method));
     match endpoint {
         Some(endpoint) => {
-            let start = segment.as_ptr() as usize - path.as_ptr() as usize;
-            let place = if segment.is_empty() { (0, 0) } else { (start, start + segment.len()) };
+            // An empty segment is no part of the path.
+            let place = if segment.is_empty() {
+                (0, 0)
+            } else {
+                let start = segment.as_ptr() as usize - path.as_ptr() as usize;
+                (start, start + segment.len())
+            };
             (Ok((route, place)), endpoint)
         }
         None => (Err(Error::MethodNotAllowed { allow: route.spec().allow }), shared.recorder.other()),
