@@ -19,8 +19,8 @@ pub(crate) const PAGES: usize = BUCKETS / PAGE_BUCKETS;
 /// Shorter durations are off by at most 32 ns.
 pub const ERROR_BOUND: f64 = 1.0 / 256.0;
 
-/// Everything from here on (68.7 s) shares the last bucket.
-pub const TOP_NS: u64 = TOP_UNITS << UNIT_BITS;
+/// Everything from here on (68.4 s) shares the last bucket.
+pub const TOP_NS: u64 = bounds(BUCKETS as u16 - 1).0;
 
 const UNIT_BITS: u32 = 6;
 const PAGE_BITS: u32 = 7;
@@ -68,6 +68,7 @@ mod tests {
         check(256 * 64, 256);
         check(257 * 64, 256);
         check(258 * 64, 257);
+        check(TOP_NS - 1, 3_070);
         check(TOP_NS, 3_071);
         check(u64::MAX, 3_071);
     }

@@ -64,12 +64,11 @@ impl Aggregator {
         rows.sort_by_key(|row| Reverse(row.stats.map_or(0, |stats| stats.requests)));
         rows.truncate(ROWS_MAX);
 
-        let (coverage, process) = self.coverage(now_s, question.slots, service);
         QueryResponse {
             total: Some(stats(&total.total(), total_hits)),
             routes: rows,
-            coverage: Some(coverage),
-            process: Some(process),
+            coverage: Some(self.coverage(now_s, question.slots, service)),
+            process: self.process(now_s),
         }
     }
 
