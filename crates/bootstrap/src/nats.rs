@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-use async_nats::{Client, ConnectOptions, Event};
+use anyhow::{Context, ensure};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -15,9 +15,13 @@ const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
 ///
 /// A lost peer is noticed after two unanswered pings, 4 s.
 ///
+/// `url` may name several servers, separated by commas.
+///
 /// # Errors
 /// When `url` is not an address.
 pub async fn connect(url: &str, name: &str) -> anyhow::Result<Client> {
+    // A client that retries for ever would retry a misspelt address too.
+    let servers = url.split(',').map(server).collect::<anyhow::Result<Vec<_>>>()?;
     ConnectOptions::new()
         .name(name)
         .retry_on_initial_connect()
@@ -33,9 +37,17 @@ pub async fn connect(url: &str, name: &str) -> anyhow::Result<Client> {
             Event::ServerError(error) => tracing::warn!(%error, "NATS server error"),
             other => tracing::debug!(event = %other, "NATS event"),
         })
-        .connect(url)
+        .connect(servers)
         .await
-        .with_context(|| format!("NATS address {url}"))
+        .context("connecting to NATS")
+}
+
+/// The error does not repeat the address: it may hold a password.
+fn server(url: &str) -> anyhow::Result<ServerAddr> {
+    let expected = "NATS address: expected nats://host:port";
+    let server: ServerAddr = url.trim().parse().context(expected)?;
+    ensure!(!server.host().is_empty(), expected);
+    Ok(server)
 }
 
 /// Exponential from 50 ms, capped, with full jitter, so that a restarted server is not met by all at once.

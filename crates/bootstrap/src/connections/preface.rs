@@ -99,3 +99,48 @@ impl AsyncWrite for Opened {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncWriteExt, net::TcpListener, time::Instant};
+
+    use super::*;
+
+    async fn opened(said: &[u8]) -> (io::Result<Opened>, Duration, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(said).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let started = Instant::now();
+        (open_http2(stream).await, started.elapsed(), client)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_after_five_seconds_and_half_a_preface_after_ten() {
+        let (outcome, took, _client) = opened(b"").await;
+        assert_eq!(outcome.map(drop).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(took.as_secs(), 5);
+
+        let (outcome, took, _client) = opened(&PREFACE[..12]).await;
+        assert_eq!(outcome.map(drop).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(took.as_secs(), 10);
+    }
+
+    #[tokio::test]
+    async fn another_protocol_is_refused_at_its_first_wrong_byte() {
+        let (outcome, _, _client) = opened(b"GET / HTTP/1.1").await;
+        assert_eq!(outcome.map(drop).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[tokio::test]
+    async fn the_preface_is_read_again_above_and_in_pieces() {
+        let (outcome, _, mut client) = opened(PREFACE).await;
+        client.write_all(b"more").await.unwrap();
+        let mut stream = outcome.unwrap();
+        let mut read = [0; 28];
+        stream.read_exact(&mut read[..5]).await.unwrap();
+        stream.read_exact(&mut read[5..]).await.unwrap();
+        assert_eq!(&read[..24], PREFACE);
+        assert_eq!(&read[24..], b"more");
+    }
+}

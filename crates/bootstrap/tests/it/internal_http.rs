@@ -93,3 +93,14 @@ async fn draining_is_said_for_as_long_as_the_delay_lasts() {
     let mut rest = Vec::new();
     timeout(LONG, silent.read_to_end(&mut rest)).await.expect("the socket is still open").unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_head_that_does_not_end_is_cut_off() {
+    let pages = Pages::start(Shutdown::manual()).await;
+    let mut slow = TcpStream::connect(pages.address).await.unwrap();
+    slow.write_all(b"GET /metrics HTTP/1.1\r\nhost: ").await.unwrap();
+    let started = tokio::time::Instant::now();
+    let mut answer = Vec::new();
+    slow.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(started.elapsed().as_secs(), 10);
+}

@@ -1,52 +1,28 @@
-//! Logs and spans as they leave a process. A process has one telemetry, so each story runs in a child: this
-//! test binary again, with one ignored test as its `main`.
+//! Logs and spans as they leave a process. A process has one telemetry, so each story runs in a child.
 
 use std::{
     net::TcpListener,
-    process::Stdio,
     time::{Duration, Instant},
 };
 
 use bootstrap::{
+    config,
     telemetry::{self, TelemetryConfig},
     trace::{self, Edge, Parent},
 };
+use futures_util::StreamExt;
 use opentelemetry::trace::{FutureExt, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::{Span, span, status::StatusCode};
-use tokio::{process::Command, time::timeout};
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::{
+    child::child,
     probe::{TestServer, request},
     sink::{Sink, text},
 };
 
 const LONG: Duration = Duration::from_secs(30);
-
-struct Child {
-    lines: Vec<serde_json::Value>,
-    raw: String,
-}
-
-/// Runs one of the `#[ignore]`d stories below in a process of its own.
-async fn child(story: &str, environment: &[(&str, &str)]) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--ignored", "--exact", story, "--nocapture", "--test-threads=1"])
-        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
-        .envs(environment.iter().copied())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let output = timeout(LONG, command.output()).await.expect("the child hangs").unwrap();
-    let raw = String::from_utf8(output.stderr).unwrap();
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{story} failed:\n{stdout}\n{raw}");
-    assert!(stdout.contains("1 passed"), "{story} did not run:\n{stdout}");
-    let lines = raw.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    Child { lines, raw }
-}
 
 fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
     let mut found = spans.iter().filter(|span| span.name == name);
@@ -58,11 +34,13 @@ fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
 #[tokio::test]
 async fn one_trace_runs_through_two_services_and_a_message() {
     let sink = Sink::start().await;
+    let broker = testkit::Nats::start().await;
     let endpoint = format!("http://{}", sink.address);
     let child = child(
         "telemetry::a_request_through_two_services",
         &[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+            ("NATS_URL", &broker.url()),
             ("MESTRES_TRACE_RATIO", "1"),
             ("MESTRES_INSTANCE", "first"),
             ("NODE_ENV", "production"),
@@ -71,16 +49,18 @@ async fn one_trace_runs_through_two_services_and_a_message() {
     .await;
 
     let spans = sink.spans();
-    assert_eq!(spans.len(), 5, "{spans:#?}");
+    assert_eq!(spans.len(), 6, "{spans:#?}");
     let edge = named(&spans, "GET /api/v1/products");
     let client = named(&spans, "call TraceService/Export");
     let server = named(&spans, "opentelemetry.proto.collector.trace.v1.TraceService/Export");
+    let inside = named(&spans, "inside the handler");
     let sql = named(&spans, "SELECT products");
     let consumer = named(&spans, "process mc.catalog");
 
     assert!(edge.parent_span_id.is_empty(), "the edge is a root");
     assert_eq!(client.parent_span_id, edge.span_id);
     assert_eq!(server.parent_span_id, client.span_id);
+    assert_eq!(inside.parent_span_id, server.span_id);
     assert_eq!(sql.parent_span_id, edge.span_id);
     assert_eq!(consumer.parent_span_id, sql.span_id);
     assert!(spans.iter().all(|span| span.trace_id == edge.trace_id));
@@ -128,6 +108,16 @@ async fn a_request_through_two_services() {
 
 /// An edge, a call to a service, a statement and a message, as a gateway, a service and a consumer make them.
 async fn request_through_two_services(server: &TestServer) {
+    let nats = bootstrap::nats::connect(&config::required("NATS_URL").unwrap(), "story").await.unwrap();
+    let mut messages = nats.subscribe("mc.catalog").await.unwrap();
+    // The consumer's task was there before the request, so it has no context but what the message brings.
+    let consumer = tokio::spawn(async move {
+        let message = timeout(LONG, messages.next()).await.unwrap().unwrap();
+        let creator = trace::message_context(message.headers.as_ref());
+        drop(Edge::start(SpanKind::Consumer, "process mc.catalog", Parent::Sampled(&creator), Vec::new));
+        message.headers.is_some()
+    });
+
     let edge = Edge::start(SpanKind::Server, "GET /api/v1/products", Parent::None, Vec::new);
     let mut client = server.client();
     let work = async {
@@ -142,22 +132,27 @@ async fn request_through_two_services(server: &TestServer) {
                 "reading products"
             );
             tracing::debug!("a detail");
-            let headers = trace::nats_headers();
-            let creator = trace::message_context(headers.as_ref());
-            drop(Edge::start(SpanKind::Consumer, "process mc.catalog", Parent::Sampled(&creator), Vec::new));
+            let headers = trace::nats_headers().unwrap_or_default();
+            nats.publish_with_headers("mc.catalog", headers, "fact".into()).await.unwrap();
         }
         .instrument(tracing::info_span!("SELECT products", otel.kind = "client"))
         .await;
     };
     work.with_context(edge.context()).await;
     edge.fail("500");
+    assert_eq!(consumer.await.unwrap(), edge.is_sampled(), "headers travel only with sampled requests");
 }
 
 #[tokio::test]
 async fn an_unsampled_request_makes_no_span_and_sends_no_header() {
     let sink = Sink::start().await;
     let endpoint = format!("http://{}", sink.address);
-    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("MESTRES_TRACE_RATIO", "0")];
+    let broker = testkit::Nats::start().await;
+    let environment = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("MESTRES_TRACE_RATIO", "0"),
+        ("NATS_URL", &broker.url()),
+    ];
     child("telemetry::unsampled_requests", &environment).await;
     let spans = sink.spans();
     // Only the marker, which continues a sampled caller: the sink was reached, and nothing else was sent.
