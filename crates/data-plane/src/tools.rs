@@ -340,3 +340,28 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{NotFound, Role, line_to_type};
+
+    #[test]
+    fn what_is_missing_comes_with_the_line_to_type() {
+        let missing = vec![Role::Redis, Role::Nats];
+        let error =
+            NotFound { line: line_to_type(&missing), missing, tried: vec!["  pip: no network".to_owned()] };
+        let text = error.to_string();
+
+        assert!(
+            text.starts_with("no Redis >= 7.0 or Valkey >= 8.0, NATS >= 2.9.10\n  pip: no network\n"),
+            "{text}"
+        );
+        if Path::new("/etc/debian_version").exists() {
+            let line =
+                "install with: sudo apt-get install -y --no-install-recommends redis-server nats-server";
+            assert!(text.ends_with(line), "{text}");
+        }
+    }
+}

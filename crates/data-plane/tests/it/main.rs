@@ -1,5 +1,6 @@
 //! The servers for real: started, asked, killed, restarted, stopped, and gone with their owner.
 
+mod fetching;
 mod orphans;
 mod servers;
 
