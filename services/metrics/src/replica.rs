@@ -34,7 +34,7 @@ const WRITE_BATCH: usize = 64;
 const READ_BATCH: usize = 16;
 
 /// Time for the last writes when the process stops.
-const STOP_DEADLINE: Duration = Duration::from_secs(1);
+const STOP_DEADLINE: Duration = Duration::from_millis(500);
 
 /// What others may ask of the replica.
 #[derive(Debug)]
