@@ -29,5 +29,5 @@ pub(crate) async fn get(upstream: Upstream, sha256: &str) -> Result<Bytes, Error
         tracing::error!(content_type = %reply.content_type, "an image of a kind that this route does not serve");
         return Err(Error::Internal);
     }
-    Ok(Bytes::from(reply.content))
+    Ok(reply.content)
 }

@@ -1,0 +1,13 @@
+//! What the gateway promises: its pure parts by tables, its listener by real sockets, and the whole of it in
+//! front of a scripted catalog with a real NATS.
+
+mod bodies;
+mod contract;
+mod framing;
+mod http;
+mod keys;
+mod negotiation;
+mod problems;
+mod shop;
+mod sockets;
+mod views;
