@@ -187,7 +187,7 @@ pub(crate) async fn create(staff: &Client, slug: &str, category_id: i64) -> crat
             "name": "250 g, em grãos",
             "options": { "peso": "250 g", "moagem": "em grãos" },
             "weight_g": 250,
-            "price": { "amount": 3_990 }
+            "price_amount": 3_990
         }]
     });
     staff.write(Method::POST, "/api/v1/admin/products", None, &body).await

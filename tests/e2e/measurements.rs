@@ -145,10 +145,9 @@ async fn prometheus_exports_the_documented_names() {
 /// S49: a request over the threshold leaves the document's line in the log, with searchable fields.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_request_is_logged() {
-    let mut options = Options::default();
-    options.environment.push(("MESTRES_SLOW_REQUEST_MS", "0".to_owned()));
+    let options = Options { catalog_answers_late_by: Some(Duration::from_millis(700)), ..Options::default() };
     let shop = Shop::open_with(options).await;
-    shop.client(0).get("/api/v1/products").await;
+    assert_eq!(shop.client(0).get("/api/v1/products").await.status, 200);
     testkit::eventually(Duration::from_secs(5), "the slow-request line", async || {
         let log = shop.log(Service::Gateway(0));
         log.lines().find(|line| line.contains("[PERF] Request lenta detectada:")).map(|line| {

@@ -14,6 +14,8 @@ use nix::{
     unistd::Pid,
 };
 
+use testkit::FaultProxy;
+
 use crate::client::Client;
 
 /// The service processes of a shop.
@@ -42,11 +44,18 @@ pub(crate) struct Options {
     pub(crate) products: usize,
     /// Further variables for every service.
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// Delays every byte from the catalog to the gateways.
+    pub(crate) catalog_answers_late_by: Option<Duration>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { gateways: 2, products: catalog::seed::DEMO_PRODUCTS, environment: Vec::new() }
+        Self {
+            gateways: 2,
+            products: catalog::seed::DEMO_PRODUCTS,
+            environment: Vec::new(),
+            catalog_answers_late_by: None,
+        }
     }
 }
 
@@ -65,6 +74,7 @@ pub(crate) struct Shop {
     gateways: Vec<SocketAddr>,
     folder: tempfile::TempDir,
     _invalidator_database: testkit::TestDatabase,
+    _catalog_proxy: Option<FaultProxy>,
 }
 
 impl Shop {
@@ -83,12 +93,21 @@ impl Shop {
         catalog::seed::load(&database.url, options.products, |_| {}).await.unwrap();
         let keys = testkit::jwt::key_set();
         let [catalog_grpc, metrics_grpc, invalidator_grpc] = free_addresses();
+        let mut catalog_proxy = None;
+        if let Some(delay) = options.catalog_answers_late_by {
+            let proxy = FaultProxy::start(catalog_grpc).await;
+            proxy.delay_to_client(delay);
+            catalog_proxy = Some(proxy);
+        }
         let common = [
             ("REDIS_URL", redis.url()),
             ("NATS_URL", nats.url()),
             ("MESTRES_JWKS_FILE", keys.jwks_file.display().to_string()),
             ("MESTRES_TOKEN_KEY", "5e".repeat(32)),
-            ("MESTRES_CATALOG_URL", format!("http://{catalog_grpc}")),
+            (
+                "MESTRES_CATALOG_URL",
+                format!("http://{}", catalog_proxy.as_ref().map_or(catalog_grpc, FaultProxy::addr)),
+            ),
             ("MESTRES_METRICS_URL", format!("http://{metrics_grpc}")),
             ("MESTRES_LOG", "info".to_owned()),
         ];
@@ -131,6 +150,7 @@ impl Shop {
             gateways,
             folder: tempfile::tempdir().unwrap(),
             _invalidator_database: invalidator_database,
+            _catalog_proxy: catalog_proxy,
         };
         for (service, own) in services {
             let [internal] = free_addresses();

@@ -29,9 +29,9 @@ pub struct NatsOptions {
 }
 
 impl NatsOptions {
-    /// One GiB of streams, on any port.
+    /// Room for every declared stream, on any port.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: data_dir.into(), log: None, port: Port::Any, storage_mib: 1024 }
+        Self { data_dir: data_dir.into(), log: None, port: Port::Any, storage_mib: 8 * 1024 }
     }
 }
 
