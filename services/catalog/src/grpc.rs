@@ -32,7 +32,7 @@ impl CatalogGrpc {
     /// Who calls, and how long they wait.
     fn call<T>(&self, request: &Request<T>) -> Result<Call, Error> {
         let authorization = match request.metadata().get("authorization") {
-            Some(value) => Some(value.to_str().map_err(|_| rls::Unauthenticated::Malformed)?),
+            Some(value) => Some(value.to_str().map_err(|_not_ascii| rls::Unauthenticated::Malformed)?),
             None => None,
         };
         Ok(Call {

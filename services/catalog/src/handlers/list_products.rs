@@ -63,7 +63,7 @@ fn parse(request: ListProductsRequest, key: &CursorKey) -> Result<Listing, Inval
 
 fn sort(sort: i32, searching: bool) -> Result<Sort, Invalid> {
     use Order::{Ascending, Descending};
-    let sort = pb::Sort::try_from(sort).map_err(|_| Invalid::value("sort", "is not a known sort"))?;
+    let sort = pb::Sort::try_from(sort).map_err(|_unknown| Invalid::value("sort", "is not a known sort"))?;
     let (by, order) = match sort {
         pb::Sort::Unspecified if searching => (SortBy::Relevance, Descending),
         pb::Sort::Unspecified | pb::Sort::CreatedAtDesc => (SortBy::CreatedAt, Descending),

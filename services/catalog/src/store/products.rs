@@ -8,7 +8,7 @@ use crate::domain::price::Price;
 use crate::domain::product::{
     CategoryRef, Current, Detail, Image, NewVariant, PriceSpan, ProductFields, ScaScore, Summary, Variant,
 };
-use crate::domain::{CategoryId, ProductId, Roast};
+use crate::domain::{CategoryId, Invalid, ProductId, Roast};
 use crate::store::BASE_PRICE_LIST_ID;
 
 /// Which product is meant.
@@ -186,8 +186,8 @@ pub(crate) async fn lock(tx: &mut Tx, id: ProductId) -> Result<Option<Current>, 
     .fetch_optional(&mut *tx.statement("SELECT product FOR UPDATE"))
     .await?;
     row.map(|row| {
-        let kept =
-            |_| sqlx::Error::Decode("a product row holds a value that the table's checks exclude".into());
+        // The table's checks exclude what these refuse.
+        let kept = |refusal: Invalid| sqlx::Error::Decode(refusal.into());
         let fields = ProductFields {
             slug: row.slug,
             name: row.name,
@@ -247,7 +247,7 @@ pub(crate) async fn insert(
     )
     .fetch_one(&mut *tx.statement("INSERT products"))
     .await?;
-    ProductId::parse("id", id).map_err(|_| sqlx::Error::Decode("product ids start at 1".into()))
+    ProductId::parse("id", id).map_err(|refusal| sqlx::Error::Decode(refusal.into()))
 }
 
 /// Makes the variants of a product, in order, each with its base price from now on.

@@ -1,0 +1,18 @@
+//! What the catalog promises, asked through its API, on a real PostgreSQL.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic like the tests they serve")]
+
+mod app;
+mod counts;
+mod events;
+mod images;
+mod listing;
+mod migrations;
+mod plans;
+mod policies;
+mod prices;
+mod reads;
+mod refusals;
+mod search;
+mod statements;
+mod writes;
