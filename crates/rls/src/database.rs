@@ -88,31 +88,7 @@ impl Database {
         first_connection(&options).await?;
 
         let pool_size = config.pool_size.max(4);
-        // Replicas that started together must not reconnect together.
-        let lifetime_s = 1800 + u64::from(std::process::id()) % 360 - 180;
-        let pool = PgPoolOptions::new()
-            .max_connections(pool_size)
-            .min_connections(config.pool_size_min.min(pool_size))
-            .acquire_timeout(config.acquire_timeout)
-            // The ping would cost every transaction a round trip, and a cancelled one hides what
-            // the ROLLBACK below is for.
-            .test_before_acquire(false)
-            .max_lifetime(Duration::from_secs(lifetime_s))
-            .after_connect(|connection, _| {
-                Box::pin(async move {
-                    check_login(connection).await.map_err(|refusal| match refusal {
-                        LoginCheck::Failed(error) => error,
-                        LoginCheck::Refused(refusal) => sqlx::Error::Configuration(refusal.into()),
-                    })
-                })
-            })
-            // sqlx 0.9 can hand out a connection whose last borrower was cancelled inside BEGIN and
-            // is still in a transaction (transact-rs/sqlx#4394). BEGIN makes the usual case, no
-            // open transaction, free of a warning in the server's log; when it fails, because the
-            // open transaction is already aborted, the connection is dropped, which is right too.
-            .after_release(|connection, _| {
-                Box::pin(async move { sqlx::raw_sql("BEGIN; ROLLBACK").execute(connection).await.map(|_| true) })
-            })
+        let pool = pool_options(config, pool_size)
             .connect_lazy_with(options.options([("client_min_messages", "error")]));
         Ok(Self {
             inner: Arc::new(Inner {
@@ -310,6 +286,34 @@ where
     }
 }
 
+/// The pool's settings: connections that are clean when they are lent, without asking them each time.
+fn pool_options(config: &DatabaseConfig, pool_size: u32) -> PgPoolOptions {
+    // Replicas that started together must not reconnect together.
+    let lifetime_s = 1_620 + u64::from(std::process::id()) % 360;
+    PgPoolOptions::new()
+        .max_connections(pool_size)
+        .min_connections(config.pool_size_min.min(pool_size))
+        .acquire_timeout(config.acquire_timeout)
+        // The ping would cost every transaction a round trip.
+        .test_before_acquire(false)
+        .max_lifetime(Duration::from_secs(lifetime_s))
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                check_login(connection).await.map_err(|refusal| match refusal {
+                    LoginCheck::Failed(error) => error,
+                    LoginCheck::Refused(refusal) => sqlx::Error::Configuration(refusal.into()),
+                })
+            })
+        })
+        // sqlx 0.9 can lend a connection whose last borrower was cancelled inside BEGIN and which is
+        // still in that transaction (transact-rs/sqlx#4394). BEGIN makes the usual case, no open
+        // transaction, free of a warning in the server's log; when it fails, because the open
+        // transaction is already aborted, the connection is dropped, which is right too.
+        .after_release(|connection, _| {
+            Box::pin(async move { sqlx::raw_sql("BEGIN; ROLLBACK").execute(connection).await.map(|_| true) })
+        })
+}
+
 /// Why a connection is not good enough.
 enum LoginCheck {
     Failed(sqlx::Error),
@@ -366,4 +370,51 @@ async fn check_login(connection: &mut PgConnection) -> Result<(), LoginCheck> {
         return Err(LoginCheck::Refused(ConnectError::RowSecurityOff { login }));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::migrate::Migrator;
+    use testkit::FaultProxy;
+
+    use super::*;
+
+    /// The pool alone, without the task around each transaction: a caller leaves while the answer to BEGIN
+    /// is on the wire, and the next one gets the same connection.
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "this is about what the pool does when it is used directly")]
+    async fn the_pool_lends_no_connection_that_is_still_in_a_transaction() {
+        let database = testkit::database("hooks", &Migrator::DEFAULT).await;
+        let mut admin = database.admin().await;
+        sqlx::raw_sql("CREATE TABLE public.rows (id int); GRANT ALL ON public.rows TO PUBLIC")
+            .execute(&mut admin)
+            .await
+            .expect("the superuser may");
+        let server = database.url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL").0;
+        let proxy = FaultProxy::start(server.parse().expect("an address")).await;
+        let mut config = DatabaseConfig::new(proxy.url(&database.url));
+        config.acquire_timeout = Duration::from_secs(10);
+        let options: PgConnectOptions = config.url.parse().expect("a URL");
+        let pool = pool_options(&config, 1).connect_lazy_with(options);
+        pool.acquire().await.expect("one connection is open");
+
+        for id in 0..8 {
+            proxy.delay_to_client(Duration::from_millis(100));
+            let left = timeout(Duration::from_millis(50), pool.begin()).await;
+            assert!(left.is_err(), "the caller left before BEGIN was answered");
+            proxy.heal();
+
+            let mut next = pool.acquire().await.expect("the same connection");
+            let insert = sqlx::query("INSERT INTO public.rows VALUES ($1)").bind(id);
+            insert.execute(&mut *next).await.expect("acknowledged");
+            let set = sqlx::query("SELECT set_config('app.user_id', 'alice', true)");
+            set.execute(&mut *next).await.expect("acknowledged");
+            let ask = sqlx::query_scalar("SELECT coalesce(current_setting('app.user_id', true), '')");
+            let carried: String = ask.fetch_one(&mut *next).await.expect("answered");
+            assert_eq!(carried, "", "a local setting outlived its statement: a transaction is open");
+            let count = sqlx::query_scalar("SELECT count(*) FROM public.rows WHERE id = $1").bind(id);
+            let committed: i64 = count.fetch_one(&mut admin).await.expect("the superuser sees everything");
+            assert_eq!(committed, 1, "an acknowledged row was not committed");
+        }
+    }
 }

@@ -1,0 +1,7 @@
+//! What the events' way promises, on a real PostgreSQL and a real NATS.
+
+mod app;
+mod consumer;
+mod record;
+mod relay;
+mod repair;
