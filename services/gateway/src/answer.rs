@@ -1,12 +1,12 @@
 //! An answer on its way out: the bytes in the encoding that the client accepts, and the headers that say what
 //! they are, how old, and where they came from.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+mod body;
+
 use std::time::Duration;
 
 use actix_http::Response;
-use actix_http::body::{BodySize, BoxBody, MessageBody};
+use actix_http::body::{BoxBody, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
@@ -17,6 +17,7 @@ use bytes::Bytes;
 use latency::{CacheState, Timing};
 use tag_cache::Served;
 
+pub(crate) use self::body::Body;
 use crate::cache_policy::Read;
 use crate::error::Error;
 use crate::gate::Hsts;
@@ -306,7 +307,7 @@ fn milliseconds(took: Duration) -> HeaderValue {
     match took.as_millis() {
         0 => HeaderValue::from_static("0ms"),
         1 => HeaderValue::from_static("1ms"),
-        ms => HeaderValue::from_str(&format!("{ms}ms")).expect("digits and letters"),
+        ms => ascii(format!("{ms}ms")),
     }
 }
 
@@ -331,15 +332,15 @@ fn cache_headers(headers: &mut HeaderMap, facts: Option<&CacheFacts>, took: Dura
     headers.insert(AGE, HeaderValue::from(facts.age.as_secs()));
     let ttl = facts.fresh_left.as_secs();
     let status = match state {
-        State::HitL1 => HeaderValue::from_str(&format!("mestres; hit; ttl={ttl}")),
-        State::HitL2 => HeaderValue::from_str(&format!("mestres; hit; ttl={ttl}; detail=l2")),
-        State::Stale => Ok(HeaderValue::from_static("mestres; hit; ttl=0; detail=stale")),
-        State::Miss if ttl > 0 => HeaderValue::from_str(&format!("mestres; fwd=miss; stored; ttl={ttl}")),
-        State::Miss => Ok(HeaderValue::from_static("mestres; fwd=miss")),
-        State::Coalesced => Ok(HeaderValue::from_static("mestres; fwd=miss; collapsed")),
-        State::Bypass | State::Error => Ok(HeaderValue::from_static("mestres; fwd=bypass")),
+        State::HitL1 => ascii(format!("mestres; hit; ttl={ttl}")),
+        State::HitL2 => ascii(format!("mestres; hit; ttl={ttl}; detail=l2")),
+        State::Stale => HeaderValue::from_static("mestres; hit; ttl=0; detail=stale"),
+        State::Miss if ttl > 0 => ascii(format!("mestres; fwd=miss; stored; ttl={ttl}")),
+        State::Miss => HeaderValue::from_static("mestres; fwd=miss"),
+        State::Coalesced => HeaderValue::from_static("mestres; fwd=miss; collapsed"),
+        State::Bypass | State::Error => HeaderValue::from_static("mestres; fwd=bypass"),
     };
-    headers.insert(CACHE_STATUS, status.expect("digits and letters"));
+    headers.insert(CACHE_STATUS, status);
     let server_timing = match state {
         State::HitL1 => HeaderValue::from_static("cache;desc=\"L1\""),
         State::HitL2 | State::Stale => timing("cache", took),
@@ -350,8 +351,12 @@ fn cache_headers(headers: &mut HeaderMap, facts: Option<&CacheFacts>, took: Dura
 
 fn timing(what: &str, took: Duration) -> HeaderValue {
     let micros = took.as_micros();
-    let text = format!("{what};dur={}.{}", micros / 1000, micros % 1000 / 100);
-    HeaderValue::from_str(&text).expect("digits and letters")
+    ascii(format!("{what};dur={}.{}", micros / 1000, micros % 1000 / 100))
+}
+
+/// A header value of our own making, without copying it.
+fn ascii(text: String) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("digits, letters and punctuation")
 }
 
 /// The headers that every answer has (S217).
@@ -371,61 +376,5 @@ pub(crate) fn fixed_headers(headers: &mut HeaderMap, hsts: Hsts) {
     if hsts == Hsts::Send {
         let year = HeaderValue::from_static("max-age=31536000; includeSubDomains");
         headers.insert(STRICT_TRANSPORT_SECURITY, year);
-    }
-}
-
-/// A response body that ends the request's timing with its last byte. Dropped before, the request counts as
-/// cancelled.
-#[derive(Debug)]
-pub(crate) enum Body {
-    /// Nothing to send, or everything sent.
-    Done,
-    /// All of it in one piece.
-    Whole { bytes: Bytes, timing: Timing },
-    /// Piece by piece.
-    Stream { inner: BoxBody, timing: Option<Timing> },
-}
-
-impl Body {
-    fn of(bytes: Bytes, timing: Timing) -> Self {
-        if bytes.is_empty() {
-            timing.finish();
-            return Self::Done;
-        }
-        Self::Whole { bytes, timing }
-    }
-}
-
-impl MessageBody for Body {
-    type Error = Box<dyn std::error::Error>;
-
-    fn size(&self) -> BodySize {
-        match self {
-            Self::Done => BodySize::Sized(0),
-            Self::Whole { bytes, .. } => BodySize::Sized(bytes.len() as u64),
-            Self::Stream { inner, .. } => inner.size(),
-        }
-    }
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        match &mut *self {
-            Self::Done => Poll::Ready(None),
-            Self::Whole { .. } => match std::mem::replace(&mut *self, Self::Done) {
-                Self::Whole { bytes, timing } => {
-                    timing.finish();
-                    Poll::Ready(Some(Ok(bytes)))
-                }
-                Self::Done | Self::Stream { .. } => Poll::Ready(None),
-            },
-            Self::Stream { inner, timing } => {
-                let polled = Pin::new(inner).poll_next(cx);
-                if matches!(polled, Poll::Ready(None))
-                    && let Some(timing) = timing.take()
-                {
-                    timing.finish();
-                }
-                polled
-            }
-        }
     }
 }

@@ -14,10 +14,14 @@ use bootstrap::config::Environment;
 use bootstrap::{Health, Shutdown};
 use latency::{Identity, Reporter};
 use rls::Verifier;
-use tag_cache::{Cache, CacheConfig};
+use tag_cache::{Cache, CacheConfig, Enabled, Mode};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::config::Config;
 use crate::front::FrontFactory;
@@ -35,6 +39,8 @@ const COMPRESSED_BYTES_MAX: u64 = 64 << 20;
 const IN_FLIGHT_MAX: Duration = Duration::from_secs(20);
 /// For changes whose clients have left, once nothing else is under way.
 const CHANGES_MAX: Duration = Duration::from_secs(6);
+/// For a service to say that it is well.
+const PROBE_DEADLINE: Duration = Duration::from_millis(800);
 /// For the last timings to reach the aggregator, and for the cache's own tasks.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
 
@@ -121,7 +127,7 @@ impl App {
             upstream: Upstream::new(&config)?,
             running: TaskTracker::new(),
         };
-        let health = health(&nats, &changes.upstream);
+        let health = health(&cache, config.cache, &nats, bootstrap::grpc::channel(&config.catalog_url)?);
         let shared = Arc::new(Shared {
             compressed: Compressed::new(COMPRESSED_BYTES_MAX),
             endpoints: Endpoints::of(&recorder),
@@ -168,6 +174,7 @@ impl App {
                 anyhow::bail!("the listener ended by itself");
             }
             () = shutdown.drain.cancelled() => {}
+            () = shutdown.hard.cancelled() => {}
         }
         health.set_draining();
         shared.draining.store(true, Ordering::Relaxed);
@@ -226,8 +233,21 @@ fn identity(config: &Config) -> Identity {
 }
 
 /// Without the catalog nothing new can be shown, yet what is cached can: everything only degrades (S67).
-fn health(nats: &async_nats::Client, upstream: &Upstream) -> Health {
+fn health(cache: &Cache, enabled: Enabled, nats: &async_nats::Client, catalog: Channel) -> Health {
     let health = Health::new();
+    if enabled == Enabled::Yes {
+        let cache = cache.clone();
+        health.optional("cache", move || {
+            let mode = cache.mode();
+            async move {
+                match mode {
+                    Mode::Live => Ok(()),
+                    // Strict reads go to the catalog until purges arrive on time again.
+                    late => Err(format!("the purge log is {}", late.name())),
+                }
+            }
+        });
+    }
     let nats = nats.clone();
     health.optional("nats", move || {
         let state = nats.connection_state();
@@ -238,16 +258,16 @@ fn health(nats: &async_nats::Client, upstream: &Upstream) -> Health {
             }
         }
     });
-    let upstream = upstream.clone();
+    let catalog = HealthClient::new(catalog);
     health.optional("catalog", move || {
-        let mut catalog = upstream.catalog.clone();
+        let mut catalog = catalog.clone();
         async move {
-            let request = bootstrap::grpc::request(
-                proto::catalog::v1::ListCategoriesRequest {},
-                Duration::from_millis(800),
-                None,
-            );
-            catalog.list_categories(request).await.map(drop).map_err(|status| status.message().to_owned())
+            let request = bootstrap::grpc::request(HealthCheckRequest::default(), PROBE_DEADLINE, None);
+            let reply = catalog.check(request).await.map_err(|status| status.message().to_owned())?;
+            match reply.into_inner().status() {
+                ServingStatus::Serving => Ok(()),
+                other => Err(format!("says {}", other.as_str_name())),
+            }
         }
     });
     health

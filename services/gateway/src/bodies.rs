@@ -4,7 +4,8 @@ use proto::catalog::v1::{NewVariant, PatchProductRequest, ProductFields, Variant
 use utoipa::ToSchema;
 
 use crate::error::{Error, Text};
-use crate::json::{Fields, Json, Member, Mistakes};
+use crate::fields::{Fields, Member, Mistakes};
+use crate::json::Json;
 use crate::listing::is_slug;
 
 /// The highest price, in centavos: ten million reais.
@@ -237,14 +238,10 @@ fn slug(fields: &mut Fields<'_>) -> Member<String> {
 
 fn roast(fields: &mut Fields<'_>) -> Member<String> {
     let roast = fields.string("roast", 1..=32);
-    if let Member::Present(text) = &roast {
-        if !["clara", "media", "escura"].contains(&text.as_str()) {
-            fields.mistake(
-                "roast",
-                "invalid",
-                Text::fixed("clara, media ou escura", "clara, media or escura"),
-            );
-        }
+    if let Member::Present(text) = &roast
+        && !["clara", "media", "escura"].contains(&text.as_str())
+    {
+        fields.mistake("roast", "invalid", Text::fixed("clara, media ou escura", "clara, media or escura"));
     }
     roast
 }

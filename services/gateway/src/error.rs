@@ -124,7 +124,7 @@ pub enum Error {
 /// The current state of a resource, shown to somebody who meant to change an older one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Current {
-    /// Its version ETag.
+    /// Its version as an entity tag.
     pub etag: String,
     /// Its JSON.
     pub body: Vec<u8>,

@@ -6,22 +6,22 @@
 //! stored bytes go out with headers most of which are constants.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix_http::body::BoxBody;
-use actix_http::{HttpMessage, Request, Response, ResponseHead};
+use actix_http::{HttpMessage, Request, Response};
 use actix_service::{Service, ServiceFactory};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{
-    ACCEPT_ENCODING, ACCEPT_LANGUAGE, COOKIE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, COOKIE, HeaderMap, HeaderName, IF_NONE_MATCH,
 };
 use actix_web::http::{Method, StatusCode};
-use bootstrap::trace::{self, Edge, Parent};
+use bootstrap::trace::Edge;
 use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
 use latency::{CacheState, EndpointId, Reading, Timing};
-use opentelemetry::KeyValue;
-use opentelemetry::trace::{FutureExt as _, SpanKind, TraceContextExt as _};
+use opentelemetry::trace::FutureExt as _;
 use tag_cache::{Served, Token};
 
 use crate::answer::{self, Answer, Body, CacheFacts};
@@ -32,13 +32,12 @@ use crate::gate::{Gate, TOKEN_COOKIE, X_CACHE_TOKEN};
 use crate::handlers;
 use crate::listener::{Peer, REFUSED_PATH, Refusal};
 use crate::negotiation::{self, Accepted};
+use crate::observe;
 use crate::problem::Language;
 use crate::request_id::RequestId;
 use crate::routes::Route;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static(trace::TRACEPARENT);
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Longer than any read: what happens beyond it is a bug, and must not hold a client.
 const READ_WAIT_MAX: Duration = Duration::from_secs(12);
@@ -104,10 +103,13 @@ where
 
     fn call(&self, mut request: Request) -> Self::Future {
         let asked = Asked::of(&request, &self.gate);
-        let Ok((route, segment_at)) = asked.destination else {
-            return self.refuse(asked, &request);
+        let (route, segment) = match &asked.destination {
+            Ok(destination) => (destination.route, &request.path()[destination.segment.clone()]),
+            Err(error) => {
+                let error = error.clone();
+                return answer_now(&self.gate, asked, &request, Err(error));
+            }
         };
-        let segment = &request.path()[segment_at.0..segment_at.1];
         if route.is_cached() {
             let read = auth::check_header(&self.gate.shared.verifier, request.headers())
                 .and_then(|()| Read::parse(route, segment, request.uri().query().unwrap_or_default()));
@@ -126,7 +128,7 @@ where
             // The HTTP layer remembers that the body is not to be sent.
             request.head_mut().method = Method::GET;
         }
-        let edge = edge(&request, Some(route));
+        let edge = observe::edge(&request, Some(route));
         let facts = Facts::of(&request);
         let handled = self.app.call(request).with_context(edge.context());
         let gate = Rc::clone(&self.gate);
@@ -147,12 +149,6 @@ where
     S: Service<Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error> + 'static,
     S::Future: 'static,
 {
-    /// A request that reaches no route.
-    fn refuse(&self, asked: Asked, request: &Request) -> <Self as Service<Request>>::Future {
-        let error = asked.destination.as_ref().err().cloned().unwrap_or(Error::NotFound);
-        answer_now(&self.gate, asked, request, Err(error))
-    }
-
     /// A read that the cache may answer: at once when it does, else later.
     fn read(&self, asked: Asked, read: Read, request: Request) -> <Self as Service<Request>>::Future {
         let shared = &self.gate.shared;
@@ -180,7 +176,7 @@ where
         };
         let gate = Rc::clone(&self.gate);
         Either::Right(Box::pin(async move {
-            let edge = edge(&request, asked.route());
+            let edge = observe::edge(&request, asked.route());
             let answered = fill(&gate, read, token.as_ref(), request.headers(), &edge).await;
             drop(admission);
             let answered = answered.map(|answer| (answer, token));
@@ -218,57 +214,53 @@ async fn fill(
 /// A request from its first byte, and where it goes.
 struct Asked {
     timing: Timing,
-    /// The route and the place of the open segment in the path.
-    destination: Result<(Route, (usize, usize)), Error>,
+    destination: Result<Destination, Error>,
     request_id: RequestId,
+}
+
+/// A route that has the method.
+struct Destination {
+    route: Route,
+    /// The place of the open segment in the path.
+    segment: Range<usize>,
+    endpoint: EndpointId,
 }
 
 impl Asked {
     fn of(request: &Request, gate: &Gate) -> Self {
         let peer = request.conn_data::<Rc<Peer>>();
         let started = peer.and_then(|peer| peer.head_started.take()).unwrap_or_else(Reading::now);
-        let (destination, endpoint) = destination(request, peer, gate);
-        let timing = gate.shared.recorder.start(endpoint, started);
+        let destination = Destination::of(request, peer, gate);
+        let recorder = &gate.shared.recorder;
+        let endpoint = destination.as_ref().map_or_else(|_| recorder.other(), |found| found.endpoint);
         let request_id = RequestId::of(request.headers().get(X_REQUEST_ID));
-        Self { timing, destination, request_id }
+        Self { timing: recorder.start(endpoint, started), destination, request_id }
     }
 
     fn route(&self) -> Option<Route> {
-        self.destination.as_ref().ok().map(|(route, _)| *route)
+        self.destination.as_ref().ok().map(|destination| destination.route)
     }
 }
 
-fn destination(
-    request: &Request,
-    peer: Option<&Rc<Peer>>,
-    gate: &Gate,
-) -> (Result<(Route, (usize, usize)), Error>, EndpointId) {
-    let shared = &gate.shared;
-    let path = request.path();
-    let Some((route, segment)) = Route::find(path) else {
-        let refusal = peer.filter(|_| path == REFUSED_PATH).and_then(|peer| peer.refusal.take());
-        let error = match refusal {
-            None => Error::NotFound,
-            Some(Refusal::Malformed(reason)) => Error::BadRequest(reason),
-            Some(Refusal::UriTooLong) => Error::UriTooLong,
-            Some(Refusal::HeadersTooLarge) => Error::HeadersTooLarge,
-            Some(Refusal::Timeout) => Error::RequestTimeout,
+impl Destination {
+    fn of(request: &Request, peer: Option<&Rc<Peer>>, gate: &Gate) -> Result<Self, Error> {
+        let path = request.path();
+        let Some((route, segment)) = Route::locate(path) else {
+            let refusal = peer.filter(|_| path == REFUSED_PATH).and_then(|peer| peer.refusal.take());
+            return Err(match refusal {
+                None => Error::NotFound,
+                Some(Refusal::Malformed(reason)) => Error::BadRequest(reason),
+                Some(Refusal::UriTooLong) => Error::UriTooLong,
+                Some(Refusal::HeadersTooLarge) => Error::HeadersTooLarge,
+                Some(Refusal::Timeout) => Error::RequestTimeout,
+            });
         };
-        return (Err(error), shared.recorder.other());
-    };
-    let endpoint = route.method_of(request.method()).and_then(|method| shared.endpoints.find(route, method));
-    match endpoint {
-        Some(endpoint) => {
-            // An empty segment is no part of the path.
-            let place = if segment.is_empty() {
-                (0, 0)
-            } else {
-                let start = segment.as_ptr() as usize - path.as_ptr() as usize;
-                (start, start + segment.len())
-            };
-            (Ok((route, place)), endpoint)
+        let endpoint =
+            route.method_of(request.method()).and_then(|method| gate.shared.endpoints.find(route, method));
+        match endpoint {
+            Some(endpoint) => Ok(Self { route, segment, endpoint }),
+            None => Err(Error::MethodNotAllowed { allow: route.spec().allow }),
         }
-        None => (Err(Error::MethodNotAllowed { allow: route.spec().allow }), shared.recorder.other()),
     }
 }
 
@@ -377,71 +369,14 @@ fn complete<'p>(
         head.headers.insert(X_CACHE_TOKEN, crate::gate::token_value(text));
     }
     answer::fixed_headers(&mut head.headers, gate.shared.hsts);
-    note(route, path, method, status, state, took);
+    observe::log(route, path, method, status, state, took);
     if let Some(edge) = edge {
-        trace_end(head, edge, status, state);
+        observe::end(edge, head, status, state);
     }
     if gate.is_draining() {
         head.set_connection_type(actix_http::ConnectionType::Close);
     }
     response
-}
-
-/// S49 and S54.
-fn note<'p>(
-    route: Option<Route>,
-    path: impl Fn() -> &'p str,
-    method: &Method,
-    status: StatusCode,
-    state: CacheState,
-    took: Duration,
-) {
-    let slow = route.is_some_and(|route| took > route.spec().slow);
-    if !slow && !tracing::enabled!(tracing::Level::DEBUG) {
-        return;
-    }
-    let path: String = path().chars().take(1024).collect();
-    let cache = if state.is_hit() { "hit" } else { "miss" };
-    let duration = format!("{}ms", took.as_millis());
-    if slow {
-        tracing::warn!(path, %method, duration, cache, status = status.as_u16(), "[PERF] Request lenta detectada:");
-    } else {
-        tracing::debug!(path, %method, duration, cache_hit = state.is_hit(), status = status.as_u16(), "[PERF] Métrica registrada:");
-    }
-}
-
-/// The span of a request that did more than read memory.
-fn edge(request: &Request, route: Option<Route>) -> Edge {
-    let caller =
-        trace::remote_context(text(request.headers(), &TRACEPARENT), text(request.headers(), &TRACESTATE));
-    let template = route.map_or("unmatched", |route| route.spec().template);
-    let method = request.method().clone();
-    let name = format!("{method} {template}");
-    Edge::start(SpanKind::Server, name, Parent::Public(&caller), || {
-        vec![
-            KeyValue::new("http.request.method", method.as_str().to_owned()),
-            KeyValue::new("http.route", template),
-            KeyValue::new("url.path", request.path().chars().take(256).collect::<String>()),
-            KeyValue::new("url.scheme", "http"),
-        ]
-    })
-}
-
-fn trace_end(head: &mut ResponseHead, edge: &Edge, status: StatusCode, state: CacheState) {
-    if !edge.is_sampled() {
-        return;
-    }
-    edge.record("http.response.status_code", i64::from(status.as_u16()));
-    edge.record("app.cache.state", state.as_str());
-    if status.is_server_error() {
-        edge.fail("5xx");
-    }
-    let context = edge.context();
-    let span = context.span().span_context().clone();
-    let value = format!("00-{}-{}-01", span.trace_id(), span.span_id());
-    if let Ok(value) = HeaderValue::from_str(&value) {
-        head.headers.insert(TRACEPARENT, value);
-    }
 }
 
 fn token_text(headers: &HeaderMap) -> Option<&str> {

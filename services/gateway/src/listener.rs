@@ -4,6 +4,7 @@
 //! the front. When the process must end, every connection is dropped, whatever state it is in.
 
 mod framing;
+mod head;
 mod stream;
 
 use std::net::{SocketAddr, TcpListener};

@@ -6,7 +6,7 @@ use actix_web::http::header::HeaderValue;
 
 const LENGTH_MAX: usize = 64;
 
-/// The client's own, when it is harmless to repeat, else a new UUIDv7.
+/// The client's own, when it is harmless to repeat, else a new UUID of version 7.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(HeaderValue);
 

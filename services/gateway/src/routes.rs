@@ -3,6 +3,7 @@
 //! Reads that the cache answers are dispatched by the front itself ([`Route::read`]), so that a hit passes no
 //! router; all other routes are ordinary actix handlers ([`configure`]). Both take their templates from here.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use actix_web::http::Method;
@@ -97,8 +98,13 @@ impl Route {
         }
     }
 
-    /// The route of a path, and the segment that its template leaves open.
+    /// The route of a path, and the segment that its template leaves open (empty when there is none).
     pub fn find(path: &str) -> Option<(Self, &str)> {
+        Self::locate(path).map(|(route, segment)| (route, &path[segment]))
+    }
+
+    /// The same with the place of the segment in the path.
+    pub(crate) fn locate(path: &str) -> Option<(Self, Range<usize>)> {
         Self::ALL.into_iter().find_map(|route| Some((route, matched(route.spec().template, path)?)))
     }
 
@@ -141,15 +147,15 @@ impl Route {
     }
 }
 
-/// The open segment of `template` in `path` (empty when there is none), if the path matches.
-fn matched<'p>(template: &str, path: &'p str) -> Option<&'p str> {
+/// The place of the open segment of `template` in `path`, if the path matches.
+fn matched(template: &str, path: &str) -> Option<Range<usize>> {
     let Some(open) = template.find('{') else {
-        return (template == path).then_some("");
+        return (template == path).then_some(0..0);
     };
     let rest = path.strip_prefix(&template[..open])?;
     let after = &template[template.find('}').expect("a template closes what it opens") + 1..];
     let segment = rest.strip_suffix(after)?;
-    (!segment.is_empty() && !segment.contains('/')).then_some(segment)
+    (!segment.is_empty() && !segment.contains('/')).then(|| open..open + segment.len())
 }
 
 /// The routes that are not answered from the cache. The front has checked path and method.

@@ -293,10 +293,13 @@ impl PerformanceHealth {
     }
 }
 
+/// With less than this share of the expected reports nothing is known: silence must not pass for health.
+const COVERAGE_MIN: f64 = 0.8;
+
 /// S242: unhealthy wins over degraded.
 pub fn judge(reply: &QueryResponse, now: OffsetDateTime) -> PerformanceHealth {
     let total = reply.total.unwrap_or_default();
-    let covered = reply.coverage.is_some_and(|coverage| coverage.ratio > 0.0);
+    let covered = reply.coverage.is_some_and(|coverage| coverage.ratio >= COVERAGE_MIN);
     if total.requests == 0 || !covered {
         return PerformanceHealth::unknown(now);
     }

@@ -438,3 +438,19 @@ async fn the_contract_is_served() {
     let again = shop.gateway.request(Method::GET, "/api/openapi.json").header("if-none-match", &etag);
     assert_eq!(again.send().await.expect("an answer").status(), 304);
 }
+
+#[tokio::test]
+async fn a_drain_answers_what_is_under_way_and_says_goodbye() {
+    let shop = Shop::open().await;
+    shop.catalog.dawdle(Duration::from_millis(400));
+    let slow = shop.gateway.request(Method::GET, "/api/v1/products?page=2").send();
+    let slow = tokio::spawn(slow);
+    eventually(PATIENCE, "the catalog is asked", async || (shop.catalog.calls() > 0).then_some(())).await;
+    shop.gateway.shutdown.drain.cancel();
+    let answer = slow.await.expect("no panic").expect("it is answered all the same");
+    assert_eq!((answer.status().as_u16(), header(&answer, "connection")), (200, "close"));
+    eventually(PATIENCE, "nobody listens", async || {
+        tokio::net::TcpStream::connect(shop.gateway.addr).await.is_err().then_some(())
+    })
+    .await;
+}
