@@ -75,12 +75,15 @@ impl Server {
         shutdown: Shutdown,
     ) -> anyhow::Result<()> {
         let (reporter, health_service) = tonic_health::server::health_reporter();
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(file_descriptor_set)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()
-            .context("the file descriptor set for reflection")?;
-        let routes = routes.add_service(health_service).add_service(reflection).prepare();
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(file_descriptor_set)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        // Tools in use still ask for the older of the two.
+        let newer = reflection().build_v1().context("the file descriptor set for reflection")?;
+        let older = reflection().build_v1alpha().context("the file descriptor set for reflection")?;
+        let routes = routes.add_service(health_service).add_service(newer).add_service(older).prepare();
         tracing::info!(address = %self.address, "gRPC is listening");
 
         let late = CancellationToken::new();

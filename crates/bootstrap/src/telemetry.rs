@@ -102,6 +102,8 @@ pub fn init(service: &'static str, config: &TelemetryConfig) -> anyhow::Result<T
     let log = tracing_subscriber::fmt::layer()
         .event_format(json::Line { service, instance: config.instance.clone() })
         .with_writer(io::stderr)
+        // Reporting a failed write to the same stream would panic once nobody reads it.
+        .log_internal_errors(false)
         .with_filter(filter_fn(|metadata| metadata.is_event()).and(filter));
     let spans = exporting.as_ref().map(|exporting| {
         tracing_opentelemetry::layer()

@@ -2,36 +2,59 @@
 
 use std::{
     path::Path,
-    process::ExitStatus,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, ensure};
 use tokio::process::Command;
 
-use crate::workspace;
+use crate::{
+    codegen, layering, sqlx_cache,
+    workspace::{self, Freshness},
+};
 
-/// One step: a command line that can be repeated by hand as it is written here.
+/// One step, and the command line that repeats it by hand.
 struct Step {
     name: &'static str,
     /// Variables, then the command, separated by single spaces.
     command: &'static str,
+    work: Work,
+}
+
+/// Who does a step's work.
+enum Work {
+    /// The command.
+    Command,
+    /// This process: the command would only build it again, with other features.
+    Codegen,
+    Sqlx,
+    Layering,
 }
 
 const STEPS: [Step; 9] = [
-    Step { name: "format", command: "cargo fmt --all --check" },
-    Step { name: "generated code", command: "cargo xtask codegen --check" },
-    Step { name: "SQL descriptions", command: "cargo xtask sqlx --check" },
-    Step { name: "layering", command: "cargo xtask layering" },
-    Step { name: "lints", command: "cargo clippy --workspace --all-targets -- -D warnings" },
-    Step { name: "documentation", command: "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps" },
-    Step { name: "build of the tests", command: "cargo test --no-run" },
-    Step { name: "tests", command: "cargo test" },
-    Step { name: "tests of the chores", command: "cargo test --workspace --bin xtask" },
+    Step { name: "format", command: "cargo fmt --all --check", work: Work::Command },
+    Step { name: "layering", command: "cargo xtask layering", work: Work::Layering },
+    Step { name: "generated code", command: "cargo xtask codegen --check", work: Work::Codegen },
+    Step { name: "SQL descriptions", command: "cargo xtask sqlx --check", work: Work::Sqlx },
+    Step {
+        name: "lints",
+        command: "cargo clippy --workspace --all-targets -- -D warnings",
+        work: Work::Command,
+    },
+    Step {
+        name: "documentation",
+        command: "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps",
+        work: Work::Command,
+    },
+    Step { name: "build of the tests", command: "cargo test --no-run", work: Work::Command },
+    Step { name: "tests", command: "cargo test", work: Work::Command },
+    // `cargo test` leaves them out, so that it needs nothing that only chores need.
+    Step { name: "tests of the chores", command: "cargo test --workspace --bin xtask", work: Work::Command },
 ];
 
 /// Dependencies' licences, bans and sources; needs a tool that is not everywhere.
-const DENY: Step = Step { name: "dependencies", command: "cargo deny check bans licenses sources" };
+const DENY: Step =
+    Step { name: "dependencies", command: "cargo deny check bans licenses sources", work: Work::Command };
 
 pub(crate) async fn run() -> anyhow::Result<()> {
     let root = workspace::root();
@@ -57,27 +80,28 @@ impl Step {
     async fn run(&self, root: &Path) -> anyhow::Result<Duration> {
         println!("\n=== {} === {}", self.name, self.command);
         let started = Instant::now();
-        let status = command(self.command)
-            .current_dir(root)
-            .status()
-            .await
-            .with_context(|| format!("starting `{}`", self.command))?;
-        let took = started.elapsed();
-        self.verdict(status, took)?;
-        println!("--- {} passed in {:.1} s", self.name, took.as_secs_f64());
-        Ok(took)
+        let outcome = self.work(root).await;
+        let took = started.elapsed().as_secs_f64();
+        outcome.map_err(|error| {
+            let Self { name, command, .. } = self;
+            anyhow!("step \"{name}\" FAILED after {took:.1} s: {error:#}\nrepeat it with: {command}")
+        })?;
+        println!("--- {} passed in {took:.1} s", self.name);
+        Ok(started.elapsed())
     }
 
-    fn verdict(&self, status: ExitStatus, took: Duration) -> anyhow::Result<()> {
-        if status.success() {
-            return Ok(());
+    async fn work(&self, root: &Path) -> anyhow::Result<()> {
+        match self.work {
+            Work::Codegen => codegen::run(Freshness::Checked),
+            Work::Sqlx => sqlx_cache::run(Freshness::Checked).await,
+            Work::Layering => layering::run(),
+            Work::Command => {
+                let status = command(self.command).current_dir(root).status().await;
+                let status = status.with_context(|| format!("starting `{}`", self.command))?;
+                ensure!(status.success(), "{status}");
+                Ok(())
+            }
         }
-        bail!(
-            "step \"{}\" FAILED after {:.1} s ({status})\nrepeat it with: {}",
-            self.name,
-            took.as_secs_f64(),
-            self.command
-        )
     }
 }
 
@@ -106,7 +130,7 @@ mod tests {
     #[tokio::test]
     async fn a_failing_step_says_how_to_repeat_it() {
         let root = workspace::root();
-        let failing = Step { name: "nothing", command: "ls --no-such-option" };
+        let failing = Step { name: "nothing", command: "ls --no-such-option", work: Work::Command };
         let error = failing.run(&root).await.unwrap_err().to_string();
         assert!(error.starts_with("step \"nothing\" FAILED after "), "{error}");
         assert!(error.ends_with("repeat it with: ls --no-such-option"), "{error}");

@@ -91,9 +91,9 @@ async fn describe_in(root: &Path, service: &Service, out: &Path, postgres: &Post
 
     // The superuser sees every table whatever the policies say; the search path is the service's.
     let url = format!("{}?options=-csearch_path%3D{}%2Capp%2Cpublic", at("postgres"), service.word);
-    // Cargo does not know that the address matters to the macros.
-    for source in service.sources(root) {
-        touch(&source)?;
+    // Cargo does not know that the address matters to the macros; a newer root makes it compile the package again.
+    for target in ["src/lib.rs", "tests/it/main.rs"] {
+        touch(&service.folder(root).join(target))?;
     }
     let output = Command::new("cargo")
         .args(["check", "--workspace", "--all-targets", "--keep-going", "--quiet"])
@@ -151,6 +151,9 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn touch(source: &Path) -> anyhow::Result<()> {
+    if !source.exists() {
+        return Ok(());
+    }
     File::options()
         .append(true)
         .open(source)

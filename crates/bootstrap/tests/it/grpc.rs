@@ -129,6 +129,27 @@ async fn a_method_that_is_not_there_is_unimplemented() {
 }
 
 #[tokio::test]
+async fn the_contract_can_be_asked_for() {
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let server = TestServer::start().await;
+    let list = ServerReflectionRequest {
+        message_request: Some(MessageRequest::ListServices(String::new())),
+        ..ServerReflectionRequest::default()
+    };
+    let mut client = ServerReflectionClient::new(server.channel());
+    let asking = futures_util::stream::iter([list]);
+    let mut answers = client.server_reflection_info(asking).await.unwrap().into_inner();
+    let answer = answers.message().await.unwrap().unwrap().message_response;
+    let Some(MessageResponse::ListServicesResponse(services)) = answer else { panic!("{answer:?}") };
+    let names: Vec<&str> = services.service.iter().map(|service| service.name.as_str()).collect();
+    assert!(names.contains(&"mestres.catalog.v1.CatalogService"), "{names:?}");
+    assert!(names.contains(&"grpc.health.v1.Health"), "{names:?}");
+}
+
+#[tokio::test]
 async fn grpc_health_follows_the_checks_and_the_drain() {
     let server = TestServer::start().await;
     let mut health = HealthClient::new(server.channel());
