@@ -13,13 +13,30 @@ use tokio::net::TcpStream;
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const REPORT_BYTES_MAX: usize = 64 << 10;
 
+/// How well a service that takes traffic is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// Everything it uses answers.
+    Whole,
+    /// Something it can do without is away.
+    Degraded,
+}
+
 /// `Ok` when the service takes traffic, else what it said, or that it said nothing.
-pub(crate) async fn ready(internal_http: SocketAddr) -> Result<(), String> {
+pub(crate) async fn ready(internal_http: SocketAddr) -> Result<Readiness, String> {
     match tokio::time::timeout(ANSWER_WITHIN, report(internal_http)).await {
-        Ok(Ok((status, _))) if status.is_success() => Ok(()),
+        Ok(Ok((status, report))) if status.is_success() => Ok(readiness(&report)),
         Ok(Ok((status, report))) => Err(format!("{status}: {report}")),
         Ok(Err(error)) => Err(format!("{error:#}")),
         Err(_elapsed) => Err(format!("no answer within {ANSWER_WITHIN:?}")),
+    }
+}
+
+fn readiness(report: &str) -> Readiness {
+    let status = serde_json::from_str::<serde_json::Value>(report).ok();
+    match status.as_ref().and_then(|report| report["status"].as_str()) {
+        Some("ready") => Readiness::Whole,
+        _ => Readiness::Degraded,
     }
 }
 

@@ -16,19 +16,21 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::log_file::LogFile;
-use crate::probe;
+use crate::probe::{self, Readiness};
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// A process that has lasted this long starts again without having to wait for its earlier crashes.
 const STEADY_AFTER: Duration = Duration::from_secs(30);
 const READY_POLL: Duration = Duration::from_millis(20);
+/// A service that takes traffic but misses something counts as ready after this long.
+const WHOLE_WITHIN: Duration = Duration::from_secs(5);
 const LOG_CHECK: Duration = Duration::from_secs(2);
 const QUOTED_LINES: usize = 20;
 
 /// After the first SIGTERM the process may finish what it has begun, after the second it drops it.
-const DRAIN_WITHIN: Duration = Duration::from_millis(700);
-const DROP_WITHIN: Duration = Duration::from_millis(300);
+const DRAIN_WITHIN: Duration = Duration::from_millis(600);
+const DROP_WITHIN: Duration = Duration::from_millis(250);
 
 /// What to run and how to tell that it works.
 #[derive(Debug, Clone)]
@@ -119,8 +121,13 @@ async fn watch(
     let _nobody_listens = events.send(Event::Started { name: program.name.clone(), pid }).await;
 
     let announce_ready = async {
-        while probe::ready(program.internal_http).await.is_err() {
-            tokio::time::sleep(READY_POLL).await;
+        loop {
+            match probe::ready(program.internal_http).await {
+                Ok(Readiness::Whole) => break,
+                // Others of the shop may still be starting; who waits longer waits for nothing.
+                Ok(Readiness::Degraded) if started.elapsed() > WHOLE_WITHIN => break,
+                Ok(Readiness::Degraded) | Err(_) => tokio::time::sleep(READY_POLL).await,
+            }
         }
         let ready = Event::Ready { name: program.name.clone(), took: started.elapsed() };
         let _nobody_listens = events.send(ready).await;

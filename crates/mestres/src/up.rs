@@ -14,8 +14,10 @@ use bootstrap::config::Environment;
 use catalog::seed::{self, Loaded};
 use clap::Args;
 use futures_util::future::join_all;
+use sqlx::migrate::MigrateError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::database::{self, Schema};
 use crate::dev_key;
@@ -34,6 +36,8 @@ const HEALTHY_WITHIN: Duration = Duration::from_secs(60);
 const EXPLAIN_AFTER: Duration = Duration::from_secs(5);
 /// A service that ends this often before it was ever ready has a cause that no further start removes.
 const FIRST_STARTS_MAX: u32 = 3;
+/// Once told to stop, servers that have begun to start have this long to come up, and are then stopped in order.
+const SERVERS_UP_WITHIN: Duration = Duration::from_millis(1_500);
 /// A server that does not start is tried again no more often than this.
 const LOOK_AFTER_SERVERS_EVERY: Duration = Duration::from_secs(1);
 /// Events that wait while a line is printed.
@@ -63,8 +67,9 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let table = Table::new(if options.json { Style::Json } else { Style::for_people() });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     let outcome = runtime.block_on(async {
+        let stop = stop_requested()?;
         match Lock::take(&folder)? {
-            Some(_held_to_the_end) => start_and_stop(&options, &folder, table).await,
+            Some(_held_to_the_end) => start_and_stop(&options, &folder, table, &stop).await,
             None => running::show(&folder, table).await,
         }
     });
@@ -73,32 +78,57 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     outcome
 }
 
-async fn start_and_stop(options: &Options, folder: &Folder, table: Table) -> anyhow::Result<()> {
+/// Cancelled when somebody presses Ctrl-C or sends SIGTERM. The hang-up of a terminal is left to its usual
+/// effect, so that `nohup` has its own: either way nothing outlives us.
+fn stop_requested() -> anyhow::Result<CancellationToken> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let stop = CancellationToken::new();
+    let requested = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        requested.cancel();
+    });
+    Ok(stop)
+}
+
+async fn start_and_stop(
+    options: &Options,
+    folder: &Folder,
+    table: Table,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     let mut shop =
         Shop { narrator: Narrator::begin(folder, table)?, data: DataPlane::default(), services: Vec::new() };
-    let (sender, mut events) = mpsc::channel(EVENTS_MAX);
-
-    let outcome = tokio::select! {
-        outcome = shop.open(options, folder, sender, &mut events) => outcome,
-        told = told_to_stop() => told,
-    };
-    drop(events);
+    let outcome = shop.run(options, folder, stop).await;
     let stopped = shop.close(folder).await;
     outcome.and(stopped)
 }
 
-/// Until somebody presses Ctrl-C, sends SIGTERM or closes the terminal.
-async fn told_to_stop() -> anyhow::Result<()> {
-    let listen = |kind| signal(kind).context("cannot listen to signals");
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut hangup = listen(SignalKind::hangup())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
-    Ok(())
+/// Local data can be of a branch that went another way; then a person has to choose.
+async fn migrate(owner_url: &str) -> anyhow::Result<usize> {
+    database::migrate(owner_url, &Schema::ALL).await.map_err(|error| {
+        let of_another_version = error.chain().any(|cause| {
+            matches!(
+                cause.downcast_ref(),
+                Some(
+                    MigrateError::VersionMismatch(_)
+                        | MigrateError::VersionMissing(_)
+                        | MigrateError::Dirty(_)
+                )
+            )
+        });
+        if of_another_version {
+            error.context(
+                "the local data was made by other migrations than these; `mestres reset` starts anew",
+            )
+        } else {
+            error
+        }
+    })
 }
 
 /// What has been started so far, so that it can be stopped from any point of the start.
@@ -110,27 +140,53 @@ struct Shop {
 }
 
 impl Shop {
-    /// Starts everything, then keeps it running. Returns only with an error.
+    /// Starts everything and keeps it running until `stop`.
+    async fn run(
+        &mut self,
+        options: &Options,
+        folder: &Folder,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        self.start_data_plane(folder, stop).await?;
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        let (sender, mut events) = mpsc::channel(EVENTS_MAX);
+        tokio::select! {
+            outcome = self.open(options, folder, begun, sender, &mut events) => outcome,
+            () = stop.cancelled() => Ok(()),
+        }
+    }
+
+    /// A server that is just coming up is waited for: it would outlive us by a moment.
+    async fn start_data_plane(&mut self, folder: &Folder, stop: &CancellationToken) -> anyhow::Result<()> {
+        let starting = self.data.start(folder, &mut self.narrator);
+        tokio::pin!(starting);
+        tokio::select! {
+            outcome = &mut starting => return outcome,
+            () = stop.cancelled() => {}
+        }
+        tokio::time::timeout(SERVERS_UP_WITHIN, starting).await.unwrap_or(Ok(()))
+    }
+
+    /// From the data plane up. Returns only with an error.
     async fn open(
         &mut self,
         options: &Options,
         folder: &Folder,
+        begun: Instant,
         sender: mpsc::Sender<Event>,
         events: &mut mpsc::Receiver<Event>,
     ) -> anyhow::Result<()> {
-        let begun = Instant::now();
         let secrets = Secrets::load_or_create(folder)?;
         dev_key::ensure(folder)?;
-
-        self.data.start(folder, &mut self.narrator).await?;
         let schema_begun = Instant::now();
         let admin_url = &self.data.admin_url;
         database::prepare(admin_url, &secrets).await?;
         let owner_url = database::owner_url(admin_url, &secrets)?;
-        let (applied, ()) = tokio::try_join!(
-            database::migrate(&owner_url, &Schema::ALL),
-            database::declare_streams(&self.data.nats_url),
-        )?;
+        let (applied, ()) =
+            tokio::try_join!(migrate(&owner_url), database::declare_streams(&self.data.nats_url),)?;
         let loaded = self.load_demo_shop(options, &secrets).await?;
         self.narrator.say(Line::Schema {
             applied,

@@ -129,8 +129,11 @@ impl Table {
             Line::Crashed { service, why, last_lines, log, retry_ms } => {
                 self.section = "";
                 let what = self.red(&format!("{service} {why}"));
-                let retry = Duration::from_millis(*retry_ms);
-                let mut text = format!("\n  {what}, starts again in {retry:?}; log: {log}\n");
+                let when = match retry_ms {
+                    0 => "now".to_owned(),
+                    ms => format!("in {:?}", Duration::from_millis(*ms)),
+                };
+                let mut text = format!("\n  {what}, starts again {when}; log: {log}\n");
                 for line in last_lines {
                     text += &format!("    {}\n", self.dim(line));
                 }
