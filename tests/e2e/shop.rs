@@ -223,7 +223,10 @@ impl Shop {
         let http = reqwest::Client::new();
         for _ in 0..600 {
             let answer = http.get(&url).timeout(Duration::from_secs(1)).send().await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
+            // A service that takes traffic may still say that it is degraded: others are starting.
+            if let Ok(answer) = answer
+                && answer.text().await.is_ok_and(|report| report.contains(r#""status":"ready""#))
+            {
                 return;
             }
             let child = self.processes.get_mut(&service).unwrap().child.as_mut().unwrap();
