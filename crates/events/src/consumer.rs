@@ -144,7 +144,11 @@ impl Consumer {
     {
         while !shutdown.is_cancelled() {
             if let Err(error) = self.read(&shutdown, &handler).await {
-                tracing::warn!(consumer = self.config.durable, error = format!("{error:#}"), "consumer starts over");
+                tracing::warn!(
+                    consumer = self.config.durable,
+                    error = format!("{error:#}"),
+                    "consumer starts over"
+                );
                 tokio::select! {
                     () = shutdown.cancelled() => {}
                     () = tokio::time::sleep(RESUBSCRIBE_PAUSE) => {}
@@ -197,15 +201,16 @@ impl Consumer {
             return;
         };
         let producer = trace::message_context(message.headers.as_ref());
-        let edge = Edge::start(SpanKind::Consumer, "process MC_MUTATIONS", Parent::Sampled(&producer), || {
-            vec![
-                KeyValue::new("messaging.system", "nats"),
-                KeyValue::new("messaging.operation.type", "process"),
-                KeyValue::new("messaging.destination.name", streams::MUTATIONS),
-                KeyValue::new("messaging.consumer.group.name", self.config.durable),
-                KeyValue::new("messaging.message.id", delivery.event_id.unwrap_or_default().to_string()),
-            ]
-        });
+        let edge =
+            Edge::start(SpanKind::Consumer, "process MC_MUTATIONS", Parent::Sampled(&producer), || {
+                vec![
+                    KeyValue::new("messaging.system", "nats"),
+                    KeyValue::new("messaging.operation.type", "process"),
+                    KeyValue::new("messaging.destination.name", streams::MUTATIONS),
+                    KeyValue::new("messaging.consumer.group.name", self.config.durable),
+                    KeyValue::new("messaging.message.id", delivery.event_id.unwrap_or_default().to_string()),
+                ]
+            });
         let attempt = delivery.attempt;
         let deadline = self.config.ack_wait * 5 / 6;
         let worked = timeout(deadline, handler(delivery).with_context(edge.context())).await;
@@ -265,7 +270,8 @@ impl Consumer {
                 headers.append(name.clone(), value.clone());
             }
         }
-        let line: String = format!("{reason:#}").chars().map(|c| if c.is_control() { ' ' } else { c }).take(512).collect();
+        let line: String =
+            format!("{reason:#}").chars().map(|c| if c.is_control() { ' ' } else { c }).take(512).collect();
         headers.insert(headers::DEAD_REASON, line);
         headers.insert(headers::DEAD_CONSUMER, self.config.durable);
         headers.insert(headers::DEAD_SEQUENCE, stream_seq.to_string());

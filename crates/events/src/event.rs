@@ -142,15 +142,17 @@ mod tests {
     fn fact() -> impl Strategy<Value = Fact> {
         let slug = "[a-z0-9-]{1,40}";
         prop_oneof![
-            (any::<i64>(), slug, path(), any::<bool>()).prop_map(|(product_id, slug, category, is_active)| {
-                Fact::ProductCreated(ProductCreated {
-                    product_id,
-                    slug,
-                    category,
-                    is_active,
-                    is_featured: !is_active,
-                })
-            }),
+            (any::<i64>(), slug, path(), any::<bool>()).prop_map(
+                |(product_id, slug, category, is_active)| {
+                    Fact::ProductCreated(ProductCreated {
+                        product_id,
+                        slug,
+                        category,
+                        is_active,
+                        is_featured: !is_active,
+                    })
+                }
+            ),
             (any::<i64>(), slug, slug, path(), path()).prop_map(
                 |(product_id, old_slug, slug, old_category, category)| {
                     Fact::ProductUpdated(ProductUpdated {

@@ -8,10 +8,11 @@ use rls::Tx;
 /// # Errors
 /// When the inbox cannot be written.
 pub async fn first_time(tx: &mut Tx, consumer: &str, message_id: &str) -> Result<bool, sqlx::Error> {
-    let inserted = sqlx::query("INSERT INTO inbox (consumer, message_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-        .bind(consumer)
-        .bind(message_id)
-        .execute(&mut *tx.statement("INSERT inbox"))
-        .await?;
+    let inserted =
+        sqlx::query("INSERT INTO inbox (consumer, message_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(consumer)
+            .bind(message_id)
+            .execute(&mut *tx.statement("INSERT inbox"))
+            .await?;
     Ok(inserted.rows_affected() == 1)
 }

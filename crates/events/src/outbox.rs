@@ -23,7 +23,8 @@ pub async fn record(tx: &mut Tx, event: &Event) -> Result<(), sqlx::Error> {
     let payload = event.encode();
     let tags = event.stale_tags();
     if message_bytes(payload.len(), &tags) > MESSAGE_BYTES_MAX {
-        let reason = format!("event {} {} is longer than {MESSAGE_BYTES_MAX} bytes", aggregate.kind, aggregate.id);
+        let reason =
+            format!("event {} {} is longer than {MESSAGE_BYTES_MAX} bytes", aggregate.kind, aggregate.id);
         return Err(sqlx::Error::Encode(reason.into()));
     }
     let traceparent = bootstrap::trace::traceparent();
@@ -74,7 +75,8 @@ mod tests {
 
     #[test]
     fn shards_are_all_used() {
-        let used: std::collections::HashSet<i16> = (0..200).map(|id| shard("product", &id.to_string())).collect();
+        let used: std::collections::HashSet<i16> =
+            (0..200).map(|id| shard("product", &id.to_string())).collect();
         assert_eq!(used.len(), 8);
     }
 }

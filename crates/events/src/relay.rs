@@ -185,7 +185,8 @@ impl Relay {
             return Ok(Round::Drained { published: 0 });
         }
         let taken = rows.len();
-        let Published { acknowledged, oversize, high, regressed, unacknowledged } = self.publish(rows, tail.high()).await;
+        let Published { acknowledged, oversize, high, regressed, unacknowledged } =
+            self.publish(rows, tail.high()).await;
         // Before the rows are marked: who sees them published also sees how far the stream is.
         self.stream_seq.fetch_max(high, Ordering::Release);
         self.mark(acknowledged, oversize).await?;

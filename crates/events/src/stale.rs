@@ -81,7 +81,8 @@ impl Changed {
         for column in columns {
             match column.as_str() {
                 // Shown with the product itself, which has its own tag.
-                "slug" | "images" | "category_id" | "is_active" | "is_featured" | "version" | "updated_at" => {}
+                "slug" | "images" | "category_id" | "is_active" | "is_featured" | "version"
+                | "updated_at" => {}
                 "description" => changed.texts = true,
                 "price" | "price_min_amount" | "price_max_amount" => changed.price = true,
                 "popularity" => (changed.popularity, changed.facets) = (true, true),
@@ -299,10 +300,7 @@ mod tests {
     #[test]
     fn featuring_a_product_purges_the_featured_ones() {
         let featured = ProductUpdated { is_featured: true, ..update(&["is_featured"]) };
-        check(
-            Fact::ProductUpdated(featured),
-            &["product:42", "product:slug:bourbon", "products:featured"],
-        );
+        check(Fact::ProductUpdated(featured), &["product:42", "product:slug:bourbon", "products:featured"]);
     }
 
     #[test]

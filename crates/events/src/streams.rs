@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::Context;
 use async_nats::jetstream::context::CreateStreamError;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
-use async_nats::jetstream::Context;
 
 use crate::outbox::MESSAGE_BYTES_MAX;
 
@@ -56,7 +56,7 @@ fn dead_letters(replicas: usize) -> Config {
         storage: StorageType::File,
         discard: DiscardPolicy::Old,
         max_age: 30 * DAY,
-        max_bytes: 1024 * 1024 * 1024,
+        max_bytes: 256 << 20,
         duplicate_window: Duration::from_secs(10 * 60),
         num_replicas: replicas,
         ..Config::default()

@@ -82,9 +82,7 @@ impl Database {
     /// When the database cannot be reached within 5 s, is too old, or the login could bypass policies.
     pub async fn connect(config: &DatabaseConfig) -> Result<Self, ConnectError> {
         let options: PgConnectOptions = config.url.parse().map_err(ConnectError::Url)?;
-        let options = options
-            .application_name(&config.application_name)
-            .disable_statement_logging();
+        let options = options.application_name(&config.application_name).disable_statement_logging();
         first_connection(&options).await?;
 
         let pool_size = config.pool_size.max(4);
@@ -382,7 +380,10 @@ mod tests {
     /// The pool alone, without the task around each transaction: a caller leaves while the answer to BEGIN
     /// is on the wire, and the next one gets the same connection.
     #[tokio::test]
-    #[expect(clippy::disallowed_methods, reason = "this is about what the pool does when it is used directly")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is about what the pool does when it is used directly"
+    )]
     async fn the_pool_lends_no_connection_that_is_still_in_a_transaction() {
         let database = testkit::database("hooks", &Migrator::DEFAULT).await;
         let mut admin = database.admin().await;
@@ -390,7 +391,8 @@ mod tests {
             .execute(&mut admin)
             .await
             .expect("the superuser may");
-        let server = database.url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL").0;
+        let server =
+            database.url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL").0;
         let proxy = FaultProxy::start(server.parse().expect("an address")).await;
         let mut config = DatabaseConfig::new(proxy.url(&database.url));
         config.acquire_timeout = Duration::from_secs(10);

@@ -67,9 +67,11 @@ impl From<Error> for DatabaseError {
         let Error::Database(refusal) = &error else {
             return match error {
                 Error::PoolTimedOut => DatabaseError::Busy,
-                Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::PoolClosed | Error::WorkerCrashed => {
-                    DatabaseError::Unavailable(error)
-                }
+                Error::Io(_)
+                | Error::Tls(_)
+                | Error::Protocol(_)
+                | Error::PoolClosed
+                | Error::WorkerCrashed => DatabaseError::Unavailable(error),
                 other => DatabaseError::Statement(other),
             };
         };

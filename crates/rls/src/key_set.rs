@@ -141,8 +141,7 @@ fn keys(path: &Path, generation: u64) -> Result<Keys, KeySetError> {
     let set: JwkSet = serde_json::from_slice(&text).map_err(|error| parse(error.into()))?;
     let mut by_id = HashMap::new();
     for jwk in &set.keys {
-        let ed25519 =
-            matches!(&jwk.algorithm, AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519);
+        let ed25519 = matches!(&jwk.algorithm, AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519);
         if let (true, Some(key_id)) = (ed25519, &jwk.common.key_id) {
             by_id.insert(key_id.clone(), DecodingKey::from_jwk(jwk).map_err(|error| parse(error.into()))?);
         }

@@ -10,8 +10,10 @@ use latency::Histogram;
 
 /// Upper edges of the buckets shown, in microseconds: a statement is fast below a millisecond and late
 /// beyond a hundred.
-const EDGES_US: [u64; 14] =
-    [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_000_000];
+const EDGES_US: [u64; 14] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_000_000,
+];
 
 /// The times of every statement, by name. Names are literals in the code, hence few.
 #[derive(Debug, Default)]

@@ -8,7 +8,6 @@ use latency::Histogram;
 use sqlx::PgConnection;
 use tracing::Span;
 
-
 /// The connection, lent for one named statement.
 ///
 /// Dropping it records the time since it was made in `database_query_duration_seconds{query}` and

@@ -67,7 +67,11 @@ impl Tx {
         self.stale.push((event_id, tags));
     }
 
-    pub(crate) async fn begin(&mut self, class: Class, statement_timeout_ms: u64) -> Result<(), DatabaseError> {
+    pub(crate) async fn begin(
+        &mut self,
+        class: Class,
+        statement_timeout_ms: u64,
+    ) -> Result<(), DatabaseError> {
         let begin = context::begin(&self.caller, class, statement_timeout_ms);
         sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut *self.connection).await?;
         Ok(())

@@ -49,7 +49,9 @@ impl App {
         let nats = bootstrap::nats::connect(&config.nats_url, SERVICE).await?;
         let record = match &config.redis_url {
             // Without its source: that may repeat a password.
-            Some(url) => Some(TagRecord::new(url).map_err(|_invalid| anyhow::anyhow!("REDIS_URL cannot be read"))?),
+            Some(url) => {
+                Some(TagRecord::new(url).map_err(|_invalid| anyhow::anyhow!("REDIS_URL cannot be read"))?)
+            }
             None => None,
         };
         let gauges = Arc::new(Gauges::default());

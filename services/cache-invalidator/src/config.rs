@@ -32,8 +32,9 @@ impl Config {
     pub fn from_env() -> Result<Self, ConfigError> {
         const RELAYS: &str = "MESTRES_RELAYS";
         let services = config::optional(RELAYS).unwrap_or_else(|| "catalog".to_owned());
-        let relays = relays(&services)
-            .ok_or_else(|| ConfigError::invalid(RELAYS, &services, "names of services, separated by commas"))?;
+        let relays = relays(&services).ok_or_else(|| {
+            ConfigError::invalid(RELAYS, &services, "names of services, separated by commas")
+        })?;
         Ok(Self {
             database_url: config::required("MESTRES_DATABASE_URL")?,
             nats_url: config::optional("NATS_URL").unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned()),
@@ -64,7 +65,8 @@ impl std::fmt::Debug for Config {
 fn relays(text: &str) -> Option<Vec<String>> {
     let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
     let word = |name: &String| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     names.iter().all(word).then_some(names)
 }

@@ -114,7 +114,12 @@ struct Horizon {
 impl Pipeline {
     /// How far behind the pipeline is at `now`. `relays` has every configured service; `None` was never
     /// heard, which says nothing good. `progress` was read after the relays were.
-    pub(crate) fn lag(&mut self, now: Duration, relays: &[(&str, Option<RelayState>)], progress: Progress) -> Lag {
+    pub(crate) fn lag(
+        &mut self,
+        now: Duration,
+        relays: &[(&str, Option<RelayState>)],
+        progress: Progress,
+    ) -> Lag {
         let mut oldest_pending = Duration::ZERO;
         for (service, relay) in relays {
             let Some(relay) = relay else {
@@ -135,7 +140,8 @@ impl Pipeline {
                 horizon.waiting = Some((relay.stream_seq, relay.published_xmin));
             }
             let newest = self.heard.back().map_or(0, |(seq, _)| *seq);
-            if relay.stream_seq > newest && !progress.covers(relay.stream_seq) && self.heard.len() < HEARD_MAX {
+            if relay.stream_seq > newest && !progress.covers(relay.stream_seq) && self.heard.len() < HEARD_MAX
+            {
                 self.heard.push_back((relay.stream_seq, now.saturating_sub(relay.age)));
             }
         }
@@ -145,7 +151,8 @@ impl Pipeline {
         if let Some((_, since)) = self.heard.front() {
             oldest_pending = oldest_pending.max(now.saturating_sub(*since));
         }
-        let configured = relays.iter().map(|(service, _)| self.horizons.get(*service).map_or(0, |h| h.purged_xmin));
+        let configured =
+            relays.iter().map(|(service, _)| self.horizons.get(*service).map_or(0, |h| h.purged_xmin));
         Lag { oldest_pending, published_xmin: configured.min().unwrap_or(0) }
     }
 }
@@ -206,7 +213,8 @@ mod tests {
         let relays = [("catalog", Some(relay(ms(0), ms(0), 3, 90))), ("orders", None)];
         let lag = pipeline.lag(ms(10_000), &relays, Progress::All);
         assert_eq!(lag, Lag { oldest_pending: ms(10_000), published_xmin: 0 });
-        let relays = [("catalog", Some(relay(ms(0), ms(0), 3, 90))), ("orders", Some(relay(ms(0), ms(0), 4, 80)))];
+        let relays =
+            [("catalog", Some(relay(ms(0), ms(0), 3, 90))), ("orders", Some(relay(ms(0), ms(0), 4, 80)))];
         let lag = pipeline.lag(ms(10_000), &relays, Progress::All);
         assert_eq!(lag, Lag { oldest_pending: ms(0), published_xmin: 80 });
     }
@@ -219,14 +227,23 @@ mod tests {
         };
         assert_eq!(lag(ms(0), 10, 100, Progress::All), Lag { oldest_pending: ms(0), published_xmin: 100 });
         // 11 to 15 are on the stream; the consumer stands still.
-        assert_eq!(lag(ms(250), 15, 110, Progress::UpTo(10)), Lag { oldest_pending: ms(0), published_xmin: 100 });
+        assert_eq!(
+            lag(ms(250), 15, 110, Progress::UpTo(10)),
+            Lag { oldest_pending: ms(0), published_xmin: 100 }
+        );
         assert_eq!(lag(ms(500), 15, 110, Progress::UpTo(10)).oldest_pending, ms(250));
-        assert_eq!(lag(ms(750), 18, 120, Progress::UpTo(14)), Lag { oldest_pending: ms(500), published_xmin: 100 });
+        assert_eq!(
+            lag(ms(750), 18, 120, Progress::UpTo(14)),
+            Lag { oldest_pending: ms(500), published_xmin: 100 }
+        );
         assert_eq!(
             lag(ms(1_000), 18, 120, Progress::UpTo(15)),
             Lag { oldest_pending: ms(250), published_xmin: 110 },
             "what is left was first heard of at 750"
         );
-        assert_eq!(lag(ms(1_250), 18, 130, Progress::All), Lag { oldest_pending: ms(0), published_xmin: 120 });
+        assert_eq!(
+            lag(ms(1_250), 18, 130, Progress::All),
+            Lag { oldest_pending: ms(0), published_xmin: 120 }
+        );
     }
 }

@@ -171,7 +171,9 @@ impl Invalidator {
             Ok(stream) => stream,
             Err(error) if matches!(error.kind(), JetStream(error) if error.code() == 404) => {
                 tracing::warn!(stream = tag_cache::log::STREAM, "the purge log does not exist, making it");
-                tag_cache::log::declare(&self.jetstream, self.stream_replicas).await.context("making the purge log")?;
+                tag_cache::log::declare(&self.jetstream, self.stream_replicas)
+                    .await
+                    .context("making the purge log")?;
                 self.jetstream.get_stream(tag_cache::log::STREAM).await.context("opening the purge log")?
             }
             Err(error) => return Err(error).context("opening the purge log"),
@@ -190,7 +192,8 @@ impl Invalidator {
         if known.last_seq == 0 {
             return Ok(Continuity::Unbroken);
         }
-        let stream = self.jetstream.get_stream(tag_cache::log::STREAM).await.context("opening the purge log")?;
+        let stream =
+            self.jetstream.get_stream(tag_cache::log::STREAM).await.context("opening the purge log")?;
         if known.last_seq < stream.cached_info().state.first_sequence {
             // Older than the log keeps.
             return Ok(Continuity::Unbroken);
@@ -231,7 +234,11 @@ impl Invalidator {
         } else {
             self.high_seq.store(coherence.log.last_seq, Ordering::Release);
             self.gauges.epoch.store(u64::from(coherence.epoch), Ordering::Relaxed);
-            tracing::info!(epoch = coherence.epoch, last_seq = coherence.log.last_seq, "epoch of the purge log");
+            tracing::info!(
+                epoch = coherence.epoch,
+                last_seq = coherence.log.last_seq,
+                "epoch of the purge log"
+            );
         }
     }
 

@@ -30,7 +30,8 @@ impl Lease {
         let connecting = timeout(DEADLINE, options.connect()).await.context("connecting for the lease")?;
         let mut connection = connecting.context("connecting for the lease")?;
         loop {
-            let ask = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut connection);
+            let ask =
+                sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut connection);
             let held: bool = timeout(DEADLINE, ask).await.context("asking for the lease")??;
             if held {
                 return Ok(Self { connection });

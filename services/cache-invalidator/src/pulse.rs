@@ -60,14 +60,19 @@ impl Invalidator {
         let relays = self.relays.states();
         let at_least = self.high_seq();
         let (current, progress) = tokio::try_join!(self.place(&mut pulse.place, at_least), self.progress())?;
-        let Lag { oldest_pending, published_xmin } = pulse.pipeline.lag(pulse.started.elapsed(), &relays, progress);
+        let Lag { oldest_pending, published_xmin } =
+            pulse.pipeline.lag(pulse.started.elapsed(), &relays, progress);
         let oldest_pending_ms = u64::try_from(oldest_pending.as_millis()).unwrap_or(u64::MAX);
         self.gauges.oldest_pending_ms.store(oldest_pending_ms, Ordering::Relaxed);
         if self.nats.connection_state() != async_nats::connection::State::Connected {
             return Ok(());
         }
-        let beat =
-            Heartbeat { epoch: current.epoch, last_seq: current.log.last_seq, oldest_pending_ms, published_xmin };
+        let beat = Heartbeat {
+            epoch: current.epoch,
+            last_seq: current.log.last_seq,
+            oldest_pending_ms,
+            published_xmin,
+        };
         beat.send(&self.nats).await.context("sending a heartbeat")?;
         if oldest_pending <= LATE {
             self.was_on_time();
@@ -108,8 +113,10 @@ impl Invalidator {
 
     /// How much of the stream is purged, as the server counts acknowledgements.
     async fn progress(&self) -> anyhow::Result<Progress> {
-        let durable: Result<PullConsumer, _> =
-            self.jetstream.get_consumer_from_stream::<pull::Config, _, _>(DURABLE, events::streams::MUTATIONS).await;
+        let durable: Result<PullConsumer, _> = self
+            .jetstream
+            .get_consumer_from_stream::<pull::Config, _, _>(DURABLE, events::streams::MUTATIONS)
+            .await;
         let durable = durable.context("asking for the consumer's progress")?;
         let info = durable.cached_info();
         if info.num_pending == 0 && info.num_ack_pending == 0 {

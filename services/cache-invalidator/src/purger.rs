@@ -40,7 +40,9 @@ impl Invalidator {
             // Something changed, and nobody can say what: rather too much than too little.
             self.gauges.unreadable.fetch_add(1, Ordering::Relaxed);
             self.begin_new_epoch().await.map_err(Failure::Later)?;
-            return Err(Failure::Never(anyhow::anyhow!("the message names no event or no tags; the epoch was ended")));
+            return Err(Failure::Never(anyhow::anyhow!(
+                "the message names no event or no tags; the epoch was ended"
+            )));
         };
         if tags.is_empty() {
             return Ok(());

@@ -62,7 +62,11 @@ impl Relays {
             stream_seq: beat.stream_seq,
             published_xmin: beat.published_xmin,
         };
-        self.services.iter().map(String::as_str).zip(heard.iter().map(|beat| beat.as_ref().map(state))).collect()
+        self.services
+            .iter()
+            .map(String::as_str)
+            .zip(heard.iter().map(|beat| beat.as_ref().map(state)))
+            .collect()
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, Vec<Option<(Instant, RelayHeartbeat)>>> {

@@ -62,7 +62,11 @@ impl Horizon {
 
 impl Relay {
     /// Sends heartbeats while this relay has the duty, until `shutdown`.
-    pub(super) async fn heartbeats(&self, mut duty: watch::Receiver<HeartbeatDuty>, shutdown: CancellationToken) {
+    pub(super) async fn heartbeats(
+        &self,
+        mut duty: watch::Receiver<HeartbeatDuty>,
+        shutdown: CancellationToken,
+    ) {
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut horizon = Horizon::default();
@@ -96,7 +100,8 @@ impl Relay {
             oldest_pending_ms: look.oldest_ms,
             published_xmin,
         };
-        if let Err(error) = self.nats.publish(subject(self.config.service), beat.encode_to_vec().into()).await {
+        if let Err(error) = self.nats.publish(subject(self.config.service), beat.encode_to_vec().into()).await
+        {
             tracing::debug!(%error, "heartbeat not sent");
         }
     }

@@ -47,7 +47,9 @@ impl Leader {
             match timeout(DEADLINE, self.check()).await {
                 Ok(Ok(())) => self.check_due = Instant::now() + CHECK_EVERY,
                 Ok(Err(error)) => return Err(self.lost(error)),
-                Err(_late) => return Err(self.lost(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
+                Err(_late) => {
+                    return Err(self.lost(std::io::Error::from(std::io::ErrorKind::TimedOut).into()));
+                }
             }
         }
         Ok(self.led.clone())
@@ -80,11 +82,13 @@ impl Leader {
         let shards = i16::try_from(SHARDS).expect("a handful");
         let free: Vec<i16> = (0..shards).filter(|shard| !self.led.contains(shard)).collect();
         // With nothing left to take it is a ping.
-        let taken = sqlx::query("SELECT shard FROM unnest($1::smallint[]) AS shard WHERE pg_try_advisory_lock($2, shard)")
-            .bind(&free)
-            .bind(LOCK_CLASS)
-            .fetch_all(connection)
-            .await?;
+        let taken = sqlx::query(
+            "SELECT shard FROM unnest($1::smallint[]) AS shard WHERE pg_try_advisory_lock($2, shard)",
+        )
+        .bind(&free)
+        .bind(LOCK_CLASS)
+        .fetch_all(connection)
+        .await?;
         for row in taken {
             self.led.push(row.try_get(0)?);
         }

@@ -69,7 +69,11 @@ impl Relay {
     }
 
     /// Marks what the stream acknowledged, in one statement, and puts aside what it can never take.
-    pub(super) async fn mark(&self, acknowledged: Vec<(Uuid, i64)>, oversize: Vec<Uuid>) -> Result<(), RelayError> {
+    pub(super) async fn mark(
+        &self,
+        acknowledged: Vec<(Uuid, i64)>,
+        oversize: Vec<Uuid>,
+    ) -> Result<(), RelayError> {
         if acknowledged.is_empty() && oversize.is_empty() {
             return Ok(());
         }

@@ -71,7 +71,9 @@ impl Relay {
                             published.regressed |= ack.sequence <= published.high;
                             published.high = published.high.max(ack.sequence);
                         }
-                        published.acknowledged.push((row.id, i64::try_from(ack.sequence).unwrap_or(i64::MAX)));
+                        published
+                            .acknowledged
+                            .push((row.id, i64::try_from(ack.sequence).unwrap_or(i64::MAX)));
                         if !later.is_empty() {
                             next.push(later);
                         }
@@ -91,7 +93,11 @@ impl Relay {
         published
     }
 
-    async fn send(&self, row: &PendingRow, by: Instant) -> Result<(PublishAckFuture, Option<Edge>), async_nats::Error> {
+    async fn send(
+        &self,
+        row: &PendingRow,
+        by: Instant,
+    ) -> Result<(PublishAckFuture, Option<Edge>), async_nats::Error> {
         let edge = row.traceparent.as_deref().map(|traceparent| {
             let cause = trace::context_of(traceparent);
             Edge::start(SpanKind::Producer, "publish MC_MUTATIONS", Parent::Sampled(&cause), || {

@@ -85,7 +85,8 @@ impl Relay {
         match self.jetstream.get_stream(streams::MUTATIONS).await {
             Ok(stream) => Ok(stream),
             Err(error) => {
-                let gone = matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.code() == 404);
+                let gone =
+                    matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.code() == 404);
                 if !gone {
                     return Err(RelayError::Stream(error.into()));
                 }

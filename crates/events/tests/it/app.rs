@@ -122,8 +122,10 @@ impl TestApp {
         let mut stored = Vec::new();
         for seq in state.first_sequence.max(1)..=state.last_sequence {
             let message = stream.get_raw_message(seq).await.ok()?;
-            let texts = |values: &Vec<async_nats::HeaderValue>| values.iter().map(ToString::to_string).collect();
-            let headers = message.headers.iter().map(|(name, values)| (name.to_string(), texts(values))).collect();
+            let texts =
+                |values: &Vec<async_nats::HeaderValue>| values.iter().map(ToString::to_string).collect();
+            let headers =
+                message.headers.iter().map(|(name, values)| (name.to_string(), texts(values))).collect();
             stored.push(Stored {
                 seq,
                 subject: message.subject.to_string(),
@@ -156,7 +158,8 @@ impl TestApp {
     }
 
     pub(crate) async fn drained(&self) {
-        eventually(PATIENCE, "the outbox is drained", async || (self.pending().await == 0).then_some(())).await;
+        eventually(PATIENCE, "the outbox is drained", async || (self.pending().await == 0).then_some(()))
+            .await;
     }
 
     /// Behind the service's back.
@@ -173,7 +176,8 @@ pub(crate) async fn database_of(database: &TestDatabase) -> Database {
 }
 
 pub(crate) fn price_changed(variant: i64, version: i64) -> Event {
-    let fact = PriceChanged { product_id: variant / 10, variant_id: variant, amount: version, ..Default::default() };
+    let fact =
+        PriceChanged { product_id: variant / 10, variant_id: variant, amount: version, ..Default::default() };
     Event::new(&ADMIN, OffsetDateTime::now_utc(), version, Fact::PriceChanged(fact))
 }
 

@@ -61,8 +61,10 @@ async fn a_handler_gets_every_event_in_order_with_its_tags() {
         for version in 1..=30 {
             ids.push(app.change_price(420, version).await);
         }
-        eventually(PATIENCE, "all are handled", async || (seen.lock().expect("no panic").len() == 30).then_some(()))
-            .await;
+        eventually(PATIENCE, "all are handled", async || {
+            (seen.lock().expect("no panic").len() == 30).then_some(())
+        })
+        .await;
         for (delivery, id) in seen.lock().expect("no panic").iter().zip(ids) {
             assert_eq!(delivery.event_id, Some(id));
             assert_eq!(delivery.event().expect("an event").id(), id);
@@ -143,8 +145,11 @@ async fn after_five_attempts_a_message_is_a_dead_letter_and_the_others_flow() {
 /// Whether the server neither waits for an answer nor has anything left to deliver.
 async fn settled(app: &TestApp) -> Option<()> {
     use async_nats::jetstream::consumer::{PullConsumer, pull};
-    let durable: PullConsumer =
-        app.jetstream.get_consumer_from_stream::<pull::Config, _, _>("tester", streams::MUTATIONS).await.ok()?;
+    let durable: PullConsumer = app
+        .jetstream
+        .get_consumer_from_stream::<pull::Config, _, _>("tester", streams::MUTATIONS)
+        .await
+        .ok()?;
     let info = durable.cached_info();
     (info.num_pending == 0 && info.num_ack_pending == 0).then_some(())
 }
@@ -156,15 +161,21 @@ async fn what_can_never_be_handled_is_a_dead_letter_at_once() {
     let handler = |delivery: Delivery| {
         attempts.fetch_add(1, Ordering::Relaxed);
         async move {
-            assert_eq!((delivery.event_id, &delivery.tags), (None, &None), "a stranger's message says nothing");
+            assert_eq!(
+                (delivery.event_id, &delivery.tags),
+                (None, &None),
+                "a stranger's message says nothing"
+            );
             delivery.event().map(drop).map_err(|error| Failure::Never(error.into()))
         }
     };
     consuming(&app, impatient(), handler, async {
         let ack = app.jetstream.publish("mc.other.thing.done.1", "no protobuf".into()).await.expect("sent");
         ack.await.expect("stored");
-        eventually(PATIENCE, "the message is given up", async || (dead_letters(&app).await.len() == 1).then_some(()))
-            .await;
+        eventually(PATIENCE, "the message is given up", async || {
+            (dead_letters(&app).await.len() == 1).then_some(())
+        })
+        .await;
     })
     .await;
     assert_eq!(attempts.load(Ordering::Relaxed), 1);
@@ -194,7 +205,9 @@ async fn a_message_delivered_twice_has_its_effect_once() {
         deliveries.fetch_add(1, Ordering::Relaxed);
         let app = &app;
         async move {
-            enter_once(&app.db, delivery.event_id.expect("ours")).await.map_err(|error| Failure::Later(error.into()))?;
+            enter_once(&app.db, delivery.event_id.expect("ours"))
+                .await
+                .map_err(|error| Failure::Later(error.into()))?;
             // The effect is committed; the answer to the server gets lost the first time.
             if delivery.attempt == 1 { Err(Failure::Later(anyhow::anyhow!("crashed"))) } else { Ok(()) }
         }

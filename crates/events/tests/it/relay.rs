@@ -122,10 +122,11 @@ async fn a_row_too_long_for_the_stream_is_put_aside_and_blocks_nobody() {
     let relay = app.relay().await;
     app.holds(&[first, third]).await;
     app.drained().await;
-    let aside: i64 = sqlx::query_scalar("SELECT aggregate_version FROM ledger.outbox WHERE published_at = 'infinity'")
-        .fetch_one(&mut app.database.admin().await)
-        .await
-        .expect("one row is in quarantine");
+    let aside: i64 =
+        sqlx::query_scalar("SELECT aggregate_version FROM ledger.outbox WHERE published_at = 'infinity'")
+            .fetch_one(&mut app.database.admin().await)
+            .await
+            .expect("one row is in quarantine");
     assert_eq!(aside, 2);
     relay.stop().await;
 }
@@ -164,7 +165,8 @@ async fn heartbeats_say_how_far_the_outbox_is() {
     let app = TestApp::start().await;
     let mut beats = app.client.subscribe(heartbeat_subject("ledger")).await.expect("subscribed");
     let mut beat = async || {
-        let message = timeout(PATIENCE, beats.next()).await.expect("heartbeats come").expect("the subscription lives");
+        let message =
+            timeout(PATIENCE, beats.next()).await.expect("heartbeats come").expect("the subscription lives");
         RelayHeartbeat::decode(message.payload).expect("a heartbeat")
     };
     let (one, two) = (app.relay().await, app.replica().await);
@@ -195,13 +197,17 @@ async fn heartbeats_say_how_far_the_outbox_is() {
     .execute(&mut admin)
     .await
     .expect("the owner of the lock may write");
-    sqlx::raw_sql("COMMIT; BEGIN; LOCK TABLE ledger.outbox IN EXCLUSIVE MODE").execute(&mut admin).await.expect("locked");
+    sqlx::raw_sql("COMMIT; BEGIN; LOCK TABLE ledger.outbox IN EXCLUSIVE MODE")
+        .execute(&mut admin)
+        .await
+        .expect("locked");
     eventually(PATIENCE, "the age of the pending row is told", async || {
         (beat().await.oldest_pending_ms >= 3_000).then_some(())
     })
     .await;
     sqlx::raw_sql("COMMIT").execute(&mut admin).await.expect("unlocked");
-    eventually(PATIENCE, "nothing is pending", async || (beat().await.oldest_pending_ms == 0).then_some(())).await;
+    eventually(PATIENCE, "nothing is pending", async || (beat().await.oldest_pending_ms == 0).then_some(()))
+        .await;
     one.stop().await;
     two.stop().await;
 }

@@ -85,7 +85,10 @@ async fn a_stream_that_was_lost_while_no_relay_ran_gets_everything_back() {
     let stream = app.jetstream.get_stream(streams::MUTATIONS).await.expect("it exists");
     for (seq, id) in (6..).zip(ids) {
         let message = stream.get_raw_message(seq).await.expect("it is there");
-        assert_eq!(message.headers.get("Nats-Msg-Id").map(|found| found.as_str()), Some(id.to_string().as_str()));
+        assert_eq!(
+            message.headers.get("Nats-Msg-Id").map(|found| found.as_str()),
+            Some(id.to_string().as_str())
+        );
     }
     relay.stop().await;
 }

@@ -10,7 +10,8 @@ use tokio::time::{Instant, timeout};
 use crate::app::{ALICE, BOB, PATIENCE, TestApp, connect, insert, write};
 
 async fn behind_proxy(app: &TestApp) -> (FaultProxy, rls::Database) {
-    let server = app.database.url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL").0;
+    let server =
+        app.database.url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL").0;
     let proxy = FaultProxy::start(server.parse().expect("an address")).await;
     let db = connect(&proxy.url(&app.database.url)).await;
     (proxy, db)
@@ -38,8 +39,10 @@ async fn a_mutation_survives_the_caller_who_leaves() {
     assert!(caller.await.expect_err("aborted").is_cancelled());
     go_on.send(()).expect("the work goes on without its caller");
 
-    eventually(PATIENCE, "both rows are committed", async || (app.truth().await == [(1, 1), (2, 1)]).then_some(()))
-        .await;
+    eventually(PATIENCE, "both rows are committed", async || {
+        (app.truth().await == [(1, 1), (2, 1)]).then_some(())
+    })
+    .await;
 }
 
 /// The recipe by which sqlx 0.9 lends a connection that is still inside somebody's transaction: the
@@ -60,7 +63,8 @@ async fn leaving_during_begin_costs_the_next_caller_nothing() {
         let truth = app.truth().await;
         assert!(truth.contains(&(round, 2)), "round {round}: an acknowledged row is missing from {truth:?}");
     }
-    eventually(PATIENCE, "nothing is left open", async || (app.open_transactions().await == 0).then_some(())).await;
+    eventually(PATIENCE, "nothing is left open", async || (app.open_transactions().await == 0).then_some(()))
+        .await;
 }
 
 #[tokio::test]
@@ -86,7 +90,8 @@ async fn five_hundred_callers_who_leave_at_any_moment_leak_nothing() {
     }
     proxy.heal();
 
-    eventually(PATIENCE, "nothing is left open", async || (app.open_transactions().await == 0).then_some(())).await;
+    eventually(PATIENCE, "nothing is left open", async || (app.open_transactions().await == 0).then_some(()))
+        .await;
     let truth = app.truth().await;
     for id in &acknowledged {
         assert!(truth.iter().any(|(found, _)| found == id), "acknowledged row {id} is missing");

@@ -108,7 +108,8 @@ fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::
 #[tokio::test]
 async fn a_commit_whose_answer_is_lost_is_said_to_be_unknown() {
     let app = TestApp::start().await;
-    let server = app.database.url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL").0;
+    let server =
+        app.database.url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL").0;
     let proxy = FaultProxy::start(server.parse().expect("an address")).await;
     let db = connect(&proxy.url(&app.database.url)).await;
     // One connection is open before the network freezes.

@@ -12,7 +12,10 @@ use crate::app::{ALICE, PATIENCE, TestApp, connect};
 async fn sleep_in_database(db: &Database, seconds: f64, deadline: Duration) -> Result<(), DatabaseError> {
     let slept = db.run(&Caller::Service, Class::Write, deadline, move |tx| {
         Box::pin(async move {
-            sqlx::query("SELECT pg_sleep($1)").bind(seconds).execute(&mut *tx.statement("SELECT pg_sleep")).await?;
+            sqlx::query("SELECT pg_sleep($1)")
+                .bind(seconds)
+                .execute(&mut *tx.statement("SELECT pg_sleep"))
+                .await?;
             Ok::<_, DatabaseError>(())
         })
     });
@@ -45,7 +48,8 @@ async fn a_slow_statement_is_given_up_at_the_deadline_here_and_there() {
 #[tokio::test]
 async fn a_frozen_database_costs_the_deadline_and_no_more() {
     let app = TestApp::start().await;
-    let server = app.database.url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL").0;
+    let server =
+        app.database.url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL").0;
     let proxy = FaultProxy::start(server.parse().expect("an address")).await;
     let db = connect(&proxy.url(&app.database.url)).await;
     crate::app::write(&db, ALICE, 1).await.expect("alice may write");
@@ -59,7 +63,8 @@ async fn a_frozen_database_costs_the_deadline_and_no_more() {
         assert!(started.elapsed() < deadline + Duration::from_secs(1), "{:?}", started.elapsed());
     }
     proxy.heal();
-    eventually(PATIENCE, "the database is used again", async || crate::app::write(&db, ALICE, 2).await.ok()).await;
+    eventually(PATIENCE, "the database is used again", async || crate::app::write(&db, ALICE, 2).await.ok())
+        .await;
     assert_eq!(app.truth().await, [(1, 1), (2, 1)]);
 }
 

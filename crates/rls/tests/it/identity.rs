@@ -53,7 +53,10 @@ async fn without_an_identity_everything_is_refused() {
     // The login itself, should a query ever run outside of a transaction of ours.
     let mut bare = PgConnection::connect(&app.database.url).await.expect("the login may connect");
     let read = sqlx::query("SELECT * FROM notes.notes").fetch_all(&mut bare).await;
-    let code = read.expect_err("the login has no rights").into_database_error().and_then(|e| e.code().map(String::from));
+    let code = read
+        .expect_err("the login has no rights")
+        .into_database_error()
+        .and_then(|e| e.code().map(String::from));
     assert_eq!(code.as_deref(), Some("42501"));
 }
 
@@ -63,7 +66,8 @@ async fn a_forgotten_user_id_shows_no_rows() {
     app.write(ALICE, 1).await.expect("alice may write");
     let mut bare = PgConnection::connect(&app.database.url).await.expect("the login may connect");
     sqlx::query("SET ROLE mc_user").execute(&mut bare).await.expect("the login may become a user");
-    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM notes.notes").fetch_one(&mut bare).await.expect("allowed");
+    let seen: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM notes.notes").fetch_one(&mut bare).await.expect("allowed");
     assert_eq!(seen, 0);
 }
 
@@ -121,7 +125,8 @@ async fn a_login_that_policies_do_not_bind_is_refused() {
 
 #[tokio::test]
 async fn an_unreachable_database_is_named_without_its_password() {
-    let refused = Database::connect(&DatabaseConfig::new("postgres://mc_notes:secret@127.0.0.1:1/mc_notes")).await;
+    let refused =
+        Database::connect(&DatabaseConfig::new("postgres://mc_notes:secret@127.0.0.1:1/mc_notes")).await;
     let error = refused.expect_err("nothing listens on port 1");
     assert!(matches!(error, ConnectError::Unreachable { .. }));
     assert!(!format!("{error:?} {error}").contains("secret"), "{error:?}");

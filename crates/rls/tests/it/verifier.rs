@@ -6,11 +6,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rls::{Caller, Environment, KeySetError, Unauthenticated, UserId, Verifier};
 use serde_json::{Value, json};
-use testkit::jwt::{self, AUDIENCE, ISSUER, TestKeys};
 use testkit::eventually;
+use testkit::jwt::{self, AUDIENCE, ISSUER, TestKeys};
 
 fn verifier(keys: &TestKeys) -> Verifier {
-    Verifier::from_jwks_file(&keys.jwks_file, ISSUER, AUDIENCE, Environment::Development).expect("a good key set")
+    Verifier::from_jwks_file(&keys.jwks_file, ISSUER, AUDIENCE, Environment::Development)
+        .expect("a good key set")
 }
 
 #[test]
@@ -35,7 +36,11 @@ fn spoiled(keys: &TestKeys, part: &str, name: &str, value: Value) -> String {
     let (mut header, mut claims) = (keys.header(), keys.claims("customer", 42));
     let object = if part == "header" { &mut header } else { &mut claims };
     let object = object.as_object_mut().expect("an object");
-    if value.is_null() { object.remove(name) } else { object.insert(name.to_owned(), value) };
+    if value.is_null() {
+        object.remove(name)
+    } else {
+        object.insert(name.to_owned(), value)
+    };
     keys.sign(&header, &claims)
 }
 
@@ -98,7 +103,9 @@ fn what_is_no_token_is_refused() {
     let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let claims = part(keys.claims("admin", 1));
 
-    for authorization in ["", "Bearer", "Basic YTpi", &good, "Bearer a b", "Bearer  ", "Bearer ..", "Bearer a.b.c"] {
+    for authorization in
+        ["", "Bearer", "Basic YTpi", &good, "Bearer a b", "Bearer  ", "Bearer ..", "Bearer a.b.c"]
+    {
         assert!(verifier.caller(Some(authorization)).is_err(), "{authorization}");
     }
     let unsigned = format!("{}.{claims}.", part(json!({ "alg": "none", "typ": "at+jwt", "kid": "test-1" })));
@@ -168,5 +175,9 @@ async fn a_new_key_set_counts_within_seconds_and_ends_what_the_old_one_verified(
     std::fs::write(&keys.jwks_file, "{").expect("the file can be written");
     std::fs::copy(&next.jwks_file, &keys.jwks_file).expect("the file can be written");
     eventually(Duration::from_secs(10), "the new key counts", async || verifier.token(&new_token).ok()).await;
-    assert_eq!(verifier.token(&old_token), Err(Unauthenticated::Signature), "it was verified by a key that is gone");
+    assert_eq!(
+        verifier.token(&old_token),
+        Err(Unauthenticated::Signature),
+        "it was verified by a key that is gone"
+    );
 }
