@@ -23,6 +23,7 @@ use crate::l2::L2;
 use crate::log::{Purge, PurgeLog, PurgeMode};
 use crate::lookup::{CacheState, Class, Lookup, Served};
 use crate::mode::{Mode, Permit};
+use crate::mode_log;
 use crate::origin::{FillFailed, OriginCap};
 use crate::position::Position;
 use crate::stats::Counters;
@@ -98,9 +99,10 @@ impl Cache {
             clock,
             Arc::clone(&counters),
             doubt,
-            shutdown,
+            shutdown.clone(),
         );
         tasks.spawn(follower.run());
+        tasks.spawn(mode_log::watch(Arc::clone(&coherence), clock, shutdown));
         let inner = Inner {
             clock,
             coherence,
@@ -169,13 +171,20 @@ impl Cache {
             Course::Serve(served) => Ok(served),
             Course::Refresh(question, served) => {
                 if let Boarding::Lead(lead) = inner.board(&question) {
-                    drop(inner.spawn(fill(Arc::clone(inner), question, lead, fetch)));
+                    let inner = Arc::clone(inner);
+                    self.inner.tasks.spawn(async move {
+                        // The answer that is stale now stays servable inside its window, and the next
+                        // request tries again.
+                        if fill(Arc::clone(&inner), question, lead, fetch).await.is_err() {
+                            inner.counters.fills_failed.add();
+                        }
+                    });
                 }
                 Ok(served)
             }
             Course::Share(question) => inner.share(question, fetch).await,
-            Course::Alone(question) => inner.alone(question, CacheState::Bypass, fetch).await,
-            Course::Off(question) => inner.alone(question, CacheState::Miss, fetch).await,
+            Course::Alone(question) => inner.alone(question, Lonely::Bypass, fetch).await,
+            Course::Off(question) => inner.alone(question, Lonely::Miss, fetch).await,
         };
         match &served {
             Ok(served) => inner.counters.served(served.state),
@@ -205,7 +214,7 @@ impl Cache {
     pub fn token_header_for(&self, token: Option<&Token>) -> TokenText {
         let applied = self.inner.coherence.applied();
         match token {
-            Some(token) if token.unpublished.is_some() || token.position > applied => {
+            Some(token) if token.is_unpublished(wall_ms()) || token.position > applied => {
                 self.inner.signer.sign(&token.clone().and(Token::at(applied)))
             }
             _ => self.inner.signer.current(applied),
@@ -278,6 +287,15 @@ enum Course {
     Off(Question),
 }
 
+/// Why a request asks the origin for itself.
+#[derive(Clone, Copy, Debug)]
+enum Lonely {
+    /// The cache cannot vouch for what it holds.
+    Bypass,
+    /// The cache is off, or the flight to join was too slow or another question's.
+    Miss,
+}
+
 impl Inner {
     async fn consider(&self, lookup: &Lookup<'_>) -> Course {
         let question = Question {
@@ -306,8 +324,7 @@ impl Inner {
         }
         let held = self.held(&question);
         if let Some(token) = lookup.token
-            && let Some(write) = &token.unpublished
-            && write.is_recent(wall_ms())
+            && token.is_unpublished(wall_ms())
             && held.as_ref().is_none_or(|entry| token.forbids(entry.tags(), wall_ms()))
         {
             // The purge of this client's write may be anywhere; a flight or the shared store may predate it.
@@ -381,7 +398,7 @@ impl Inner {
                     let landing = landing.unwrap_or(Err(FillFailed::Aborted.into()))?;
                     return Ok(served(landing.entry, landing.state, self.clock.now()));
                 }
-                Boarding::Taken => return self.alone(question, CacheState::Miss, fetch).await,
+                Boarding::Taken => return self.alone(question, Lonely::Miss, fetch).await,
                 Boarding::Follow(flight) => match self.follow(flight, deadline).await {
                     Some(Outcome::Landed(landing)) if self.may_follow(&question, &landing) => {
                         let state = match landing.state {
@@ -392,7 +409,7 @@ impl Inner {
                     }
                     Some(Outcome::Landed(_)) => self.counters.refused_followers.add(),
                     Some(Outcome::Failed) => {}
-                    None => return self.alone(question, CacheState::Miss, fetch).await,
+                    None => return self.alone(question, Lonely::Miss, fetch).await,
                 },
             }
         }
@@ -418,7 +435,7 @@ impl Inner {
     async fn alone<F, Fut, E>(
         self: &Arc<Self>,
         question: Question,
-        state: CacheState,
+        why: Lonely,
         fetch: F,
     ) -> Result<Served, E>
     where
@@ -429,7 +446,11 @@ impl Inner {
         let inner = Arc::clone(self);
         let asked = self.spawn(async move {
             let deadline = inner.config.fill_deadline;
-            let asked = Box::pin(ask_origin(&inner, &inner.lone_calls, &question, fetch));
+            let cap = match why {
+                Lonely::Bypass => &inner.lone_calls,
+                Lonely::Miss => &inner.shared_calls,
+            };
+            let asked = Box::pin(ask_origin(&inner, cap, &question, fetch));
             let fetched = tokio::time::timeout(deadline, asked).await;
             let fetched = fetched.unwrap_or(Err(FillFailed::Deadline.into()))?;
             let entry = Arc::clone(&fetched.entry);
@@ -440,6 +461,10 @@ impl Inner {
             Ok::<_, E>(entry)
         });
         let entry = asked.await.unwrap_or(Err(FillFailed::Aborted.into()))?;
+        let state = match why {
+            Lonely::Bypass => CacheState::Bypass,
+            Lonely::Miss => CacheState::Miss,
+        };
         Ok(served(entry, state, self.clock.now()))
     }
 

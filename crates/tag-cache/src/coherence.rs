@@ -189,7 +189,7 @@ impl Coherence {
         self.version.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A heartbeat. Returns whether it fits what is known; one of an older epoch does not and is ignored.
+    /// A heartbeat. One of an older epoch is ignored.
     pub(crate) fn pulse(&self, now: Moment, epoch: u16, pulse: Pulse) -> PulseOutcome {
         let current = self.epoch();
         if epoch < current || epoch == 0 {
@@ -201,21 +201,14 @@ impl Coherence {
             self.floor.store(Position::new(epoch, Position::SEQUENCE_MAX).to_bits(), Ordering::Release);
             self.version.fetch_add(1, Ordering::AcqRel);
             pipeline.forget_targets(now);
-            self.last_named.store(pulse.last_sequence, Ordering::Relaxed);
             self.epoch.send_replace(epoch);
         }
         let applied = self.applied();
         let applied = if applied.epoch() == epoch { applied.sequence() } else { 0 };
         pipeline.pulse(now, pulse, applied);
         self.publish(&pipeline);
-        let named = self.last_named.swap(pulse.last_sequence, Ordering::Relaxed);
-        if epoch > current {
-            PulseOutcome::NewEpoch
-        } else if pulse.last_sequence < named {
-            PulseOutcome::WentBack
-        } else {
-            PulseOutcome::Fits
-        }
+        self.last_named.store(pulse.last_sequence, Ordering::Relaxed);
+        if epoch > current { PulseOutcome::NewEpoch } else { PulseOutcome::Fits }
     }
 
     pub(crate) fn set_log(&self, now: Moment, log: LogState) {
@@ -254,8 +247,6 @@ pub(crate) enum PulseOutcome {
     Fits,
     NewEpoch,
     OldEpoch,
-    /// It named a smaller sequence than the one before: the log may have lost its end.
-    WentBack,
 }
 
 #[cfg(test)]
@@ -375,10 +366,9 @@ mod tests {
     }
 
     #[test]
-    fn heartbeats_tell_old_epochs_and_a_log_that_went_back() {
+    fn heartbeats_of_old_epochs_are_told_apart() {
         let coherence = coherence();
         assert_eq!(coherence.pulse(NOW, 1, pulse(12)), PulseOutcome::Fits);
-        assert_eq!(coherence.pulse(NOW, 1, pulse(11)), PulseOutcome::WentBack);
         assert_eq!(coherence.pulse(NOW, 0, pulse(13)), PulseOutcome::OldEpoch);
         coherence.pulse(NOW, 2, pulse(1));
         assert_eq!(coherence.pulse(NOW, 1, pulse(13)), PulseOutcome::OldEpoch);

@@ -53,7 +53,7 @@ impl CacheConfig {
             entry_bytes_max: 1 << 20,
             l2_deadline: Duration::from_millis(50),
             token_wait_max: Duration::from_millis(30),
-            purge_deadline: Duration::from_millis(500),
+            purge_deadline: Duration::from_millis(250),
             follower_wait_max: Duration::from_secs(2),
             fill_deadline: Duration::from_secs(10),
             shared_calls_max: 256,

@@ -311,16 +311,15 @@ pub(crate) async fn listen(
 
 /// Never returns: a subscription survives reconnects, and one that ends is made again.
 async fn hear(nats: &Client, coherence: &Coherence, clock: Clock, doubt: &Notify) {
-    let mut meter = DelayMeter::default();
+    let mut pulse = PulseReader::default();
     loop {
         match nats.subscribe(SUBJECT).await {
             Ok(mut heartbeats) => {
                 while let Some(message) = heartbeats.next().await {
-                    let Ok(beat) = Beat::decode(&message.payload) else {
-                        tracing::warn!("a heartbeat of another version is ignored");
-                        continue;
-                    };
-                    take_beat(coherence, clock.now(), &mut meter, &beat, doubt);
+                    match Beat::decode(&message.payload) {
+                        Ok(beat) => pulse.take(coherence, clock.now(), beat, doubt),
+                        Err(_) => tracing::warn!("a heartbeat of another version is ignored"),
+                    }
                 }
             }
             Err(error) => {
@@ -331,18 +330,30 @@ async fn hear(nats: &Client, coherence: &Coherence, clock: Clock, doubt: &Notify
     }
 }
 
-fn take_beat(coherence: &Coherence, now: Moment, meter: &mut DelayMeter, beat: &Beat, doubt: &Notify) {
-    let pulse = Pulse {
-        sent_at: meter.sent_at(now, beat),
-        last_sequence: beat.heartbeat.last_seq,
-        oldest_pending: Duration::from_millis(beat.heartbeat.oldest_pending_ms),
-    };
-    match coherence.pulse(now, beat.heartbeat.epoch, pulse) {
-        PulseOutcome::Fits | PulseOutcome::OldEpoch => {}
-        PulseOutcome::NewEpoch => {
-            tracing::info!(epoch = beat.heartbeat.epoch, "the purge log begins a new epoch");
+/// What earlier heartbeats say about the next one.
+#[derive(Debug, Default)]
+struct PulseReader {
+    meter: DelayMeter,
+    previous: Option<Beat>,
+}
+
+impl PulseReader {
+    fn take(&mut self, coherence: &Coherence, now: Moment, beat: Beat, doubt: &Notify) {
+        let pulse = Pulse {
+            sent_at: self.meter.sent_at(now, &beat),
+            last_sequence: beat.heartbeat.last_seq,
+            oldest_pending: Duration::from_millis(beat.heartbeat.oldest_pending_ms),
+        };
+        match coherence.pulse(now, beat.heartbeat.epoch, pulse) {
+            PulseOutcome::Fits if self.previous.is_some_and(|previous| beat.is_behind(&previous)) => {
+                // A new session compares what was applied with what the log shows now.
+                doubt.notify_one();
+            }
+            PulseOutcome::Fits | PulseOutcome::OldEpoch => {}
+            PulseOutcome::NewEpoch => {
+                tracing::info!(epoch = beat.heartbeat.epoch, "the purge log begins a new epoch");
+            }
         }
-        // A new session compares what was applied with what the log shows now.
-        PulseOutcome::WentBack => doubt.notify_one(),
+        self.previous = Some(beat);
     }
 }

@@ -70,6 +70,13 @@ impl Heartbeat {
 }
 
 impl Beat {
+    /// Whether the same sender named a greater sequence of the same epoch before: the log lost its end.
+    pub(crate) fn is_behind(&self, previous: &Self) -> bool {
+        self.sender == previous.sender
+            && self.heartbeat.epoch == previous.heartbeat.epoch
+            && self.heartbeat.last_seq < previous.heartbeat.last_seq
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(Heartbeat::LENGTH);
         bytes.push(Heartbeat::VERSION);
@@ -212,6 +219,19 @@ mod tests {
         // Sent at 500 and 3 000 of the sender's clock, all delivered at 3 040.
         assert_eq!(meter.sent_at(at(3_040), &beat(7, 500)), at(540));
         assert_eq!(meter.sent_at(at(3_040), &beat(7, 3_000)), at(3_040));
+    }
+
+    #[test]
+    fn only_the_same_sender_and_epoch_can_go_back() {
+        let beat = |sender, epoch, last_seq| {
+            let heartbeat = Heartbeat { epoch, last_seq, oldest_pending_ms: 0, published_xmin: 0 };
+            Beat { heartbeat, sender, sent_ms: 0 }
+        };
+        let previous = beat(7, 1, 10);
+        assert!(beat(7, 1, 9).is_behind(&previous));
+        assert!(!beat(7, 1, 10).is_behind(&previous));
+        assert!(!beat(8, 1, 9).is_behind(&previous), "two invalidators may differ by a moment");
+        assert!(!beat(7, 2, 0).is_behind(&previous), "a new epoch may count anew");
     }
 
     #[test]

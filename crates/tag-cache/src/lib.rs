@@ -18,6 +18,9 @@ pub mod log;
 mod lookup;
 mod message;
 mod mode;
+mod mode_log;
+#[cfg(test)]
+mod model;
 mod origin;
 mod position;
 mod report;

@@ -16,6 +16,8 @@ pub struct Stats {
     pub applied: crate::Position,
     /// Stamps below this cannot be judged.
     pub floor: crate::Position,
+    /// The last sequence a heartbeat named.
+    pub last_named: u64,
     /// For how long a sequence that a heartbeat named has not been applied, in milliseconds.
     pub behind_ms: u64,
     /// The age of the newest applied purge by wall clocks, in milliseconds; `None` before the first.
@@ -81,6 +83,7 @@ impl Cache {
             mode: inner.coherence.mode(now),
             applied: inner.coherence.applied(),
             floor: inner.coherence.floor(),
+            last_named: inner.coherence.last_named(),
             behind_ms: millis(inner.coherence.behind(now)),
             newest_purge_age_ms: newest.map(|purge| wall_ms().saturating_sub(purge.commit_ms)),
             l1_entries: inner.l1.len(),
@@ -136,6 +139,7 @@ impl Cache {
         for (name, value) in [
             ("tag_cache_epoch", u64::from(stats.applied.epoch())),
             ("tag_cache_applied_sequence", stats.applied.sequence()),
+            ("tag_cache_named_sequence", stats.last_named),
             ("tag_cache_behind_milliseconds", stats.behind_ms),
             ("tag_cache_l1_entries", stats.l1_entries as u64),
             ("tag_cache_l1_bytes", stats.l1_bytes),

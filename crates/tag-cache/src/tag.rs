@@ -66,8 +66,7 @@ mod tests {
     /// version.
     #[test]
     fn the_hash_never_changes() {
-        assert_eq!(Tag::of("product:42").to_bits(), Tag::of(&format!("product:{}", 42)).to_bits());
-        assert_ne!(Tag::of("product:42"), Tag::of("product:43"));
+        assert_eq!(Tag::of("product:42").to_bits(), 0x8afd_2aad_50b8_383d);
     }
 
     #[test]

@@ -55,6 +55,11 @@ impl Token {
         self.position
     }
 
+    /// Whether it still names tags whose purge may not be on the log.
+    pub(crate) fn is_unpublished(&self, now_wall_ms: u64) -> bool {
+        self.unpublished.as_ref().is_some_and(|write| write.is_recent(now_wall_ms))
+    }
+
     /// Both demands in one token: for a mutation with several receipts.
     pub fn and(self, other: Self) -> Self {
         let unpublished = match (self.unpublished, other.unpublished) {
@@ -67,11 +72,11 @@ impl Token {
     /// Whether an entry with `tags` must not be served although the position is applied.
     pub(crate) fn forbids(&self, tags: &[Tag], now_wall_ms: u64) -> bool {
         self.unpublished.as_ref().is_some_and(|write| {
-            write.is_recent(now_wall_ms)
-                && match &write.tags {
-                    UnpublishedTags::All => true,
-                    UnpublishedTags::These(written) => written.iter().any(|tag| tags.contains(tag)),
-                }
+            let names_one = match &write.tags {
+                UnpublishedTags::All => true,
+                UnpublishedTags::These(written) => written.iter().any(|tag| tags.contains(tag)),
+            };
+            names_one && write.is_recent(now_wall_ms)
         })
     }
 }
@@ -83,7 +88,7 @@ impl Unpublished {
     /// How far clocks of gateways may differ.
     const SKEW_MAX: Duration = Duration::from_secs(5);
 
-    pub(crate) fn is_recent(&self, now_wall_ms: u64) -> bool {
+    fn is_recent(&self, now_wall_ms: u64) -> bool {
         now_wall_ms < self.written_ms.saturating_add(millis(Self::RECENT))
     }
 

@@ -156,6 +156,8 @@ async fn a_strict_answer_is_never_stale() {
 }
 
 /// A client that has seen something newer never gets a stale answer from before it.
+///
+/// Seen to fail when the stamp of a stale entry was not compared with the token.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_token_refuses_a_stale_answer() {
     let world = World::start().await;
@@ -213,6 +215,8 @@ async fn switched_off_everything_is_a_miss_and_nothing_is_stored() {
 }
 
 /// Another question's entry under this one's name: what a collision of hashes looks like.
+///
+/// Seen to fail when `Entry::answers` compared nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_colliding_entry_in_redis_is_a_miss() {
     let world = World::start().await;

@@ -62,6 +62,8 @@ async fn without_a_stream_a_purge_is_not_published() {
 }
 
 /// A new epoch: every older entry is dead everywhere, and the cache works on.
+///
+/// Seen to fail when `Coherence::judge` did not look at the floor.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_epoch_bump_kills() {
     let world = World::start().await;
@@ -103,6 +105,8 @@ async fn heartbeats_of_an_older_epoch_do_not_count() {
 }
 
 /// The log lost everything (a disk): nothing is trusted until a new epoch is announced.
+///
+/// Seen to fail when the session did not compare the stream's last sequence with what was applied.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_goes_back_is_suspect_until_the_epoch_changes() {
     let world = World::start().await;
@@ -131,7 +135,7 @@ async fn a_log_that_goes_back_is_suspect_until_the_epoch_changes() {
 /// The log lost everything and grew past what was applied while the gateway was away: the sequence numbers
 /// look right, the content does not.
 ///
-/// Broken build: `Follower::take` does not compare fingerprints.
+/// Seen to fail when `Follower::take` did not compare fingerprints.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_was_replaced_is_noticed_although_it_is_longer() {
     let world = World::start().await;
@@ -155,7 +159,7 @@ async fn a_log_that_was_replaced_is_noticed_although_it_is_longer() {
 
 /// Away for longer than the log remembers: what is held cannot be judged any more.
 ///
-/// Broken build: the session does not compare the stream's first sequence with what was applied.
+/// Seen to fail when the session did not compare the stream's first sequence with what was applied.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gap_in_the_log_kills_everything_older() {
     let world = World::start().await;
@@ -180,6 +184,8 @@ async fn a_gap_in_the_log_kills_everything_older() {
 }
 
 /// A message nobody can read purged something: everything older is given up.
+///
+/// Seen to fail when it was skipped.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreadable_purge_kills_everything_older() {
     let world = World::start().await;
@@ -193,6 +199,30 @@ async fn an_unreadable_purge_kills_everything_older() {
     node.has_applied(&tag_cache::Token::at(position)).await;
     assert_eq!(node.read().await, Answer::new(2, Miss));
     assert_eq!(node.read().await, Answer::new(2, HitL1), "and the cache works on");
+}
+
+/// One sender naming a smaller sequence than before is a sign that the log lost its end: the gateway compares
+/// what it applied with what the log shows.
+///
+/// Seen to fail when such a heartbeat was taken like any other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heartbeat_that_goes_back_makes_the_gateway_look_again() {
+    let world = World::start().await;
+    let node = world.node().await;
+    let token = world.invalidator.purge(Uuid::now_v7()).await;
+    node.has_applied(&token).await;
+    eventually(PATIENCE, "a heartbeat names the purge", async || {
+        (node.cache.stats().last_named == token.position().sequence()).then_some(())
+    })
+    .await;
+    let sessions = node.cache.stats().log_sessions;
+    world.invalidator.name(0).await;
+    eventually(PATIENCE, "a new session", async || {
+        (node.cache.stats().log_sessions > sessions).then_some(())
+    })
+    .await;
+    node.is(Mode::Live).await;
+    assert_eq!(node.cache.stats().log_breaks, 0, "the log was whole");
 }
 
 /// Many purges while the connection comes and goes: all are applied, in order, none twice.

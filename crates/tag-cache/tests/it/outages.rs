@@ -133,6 +133,8 @@ async fn a_gateway_starts_without_nats_and_finds_it_later() {
 }
 
 /// Heartbeats stop (the invalidator is dead), the log itself works: the pipeline is suspect.
+///
+/// Seen to fail when silence was allowed to last an hour.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_invalidator_makes_strict_routes_bypass() {
     let world = World::start().await;
@@ -171,6 +173,8 @@ async fn a_late_outbox_is_lag() {
 }
 
 /// After ten seconds of silence a bounded route asks the tag versions in Redis.
+///
+/// Seen to fail when `Inner::vouched` did not ask them.
 #[tokio::test(flavor = "multi_thread")]
 async fn bounded_routes_ask_the_tag_versions_after_ten_silent_seconds() {
     let world = World::start().await;

@@ -10,7 +10,7 @@ use crate::world::{Answer, Gate, PRODUCT, World};
 /// The old row is read, the change commits and is purged everywhere, then the old answer arrives and is
 /// stored in Redis.
 ///
-/// Broken build: `Stamp::take` after `fetch` instead of before it (`ask_origin`).
+/// Seen to fail when `ask_origin` took the stamp after `fetch` had answered instead of before it was called.
 #[tokio::test(flavor = "multi_thread")]
 async fn r1_stale_fill_l2() {
     let world = World::start().await;
@@ -33,7 +33,7 @@ async fn r1_stale_fill_l2() {
 
 /// The same, but the filler has not heard of the purge when it stores: Redis does hold the old answer.
 ///
-/// Broken build: `stored` returns what it decoded without asking `Coherence::judge`.
+/// Seen to fail when `Inner::stored` returned what it decoded without asking `Coherence::judge`.
 #[tokio::test(flavor = "multi_thread")]
 async fn r1_stale_fill_l2_by_a_gateway_that_lags() {
     let world = World::start().await;
@@ -58,8 +58,8 @@ async fn r1_stale_fill_l2_by_a_gateway_that_lags() {
 
 /// A valid entry is read from Redis, the purge passes, then the entry goes into memory.
 ///
-/// Broken build: `find` puts an entry from Redis into memory as validated for the version of now
-/// (`entry.validated.set(version)` before `l1.insert`), without judging it again.
+/// Seen to fail when `Inner::stored` marked what it decoded as validated at the current version instead of
+/// judging it, as a cache does that takes a value for good because it was good when the question was sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn r2_stale_fill_l1() {
     let world = World::start().await;
@@ -86,8 +86,8 @@ async fn r2_stale_fill_l1() {
 
 /// The purge of a tag that no entry has ever carried; the answer that carries it is written afterwards.
 ///
-/// Broken build: `Coherence::apply` raises only tags that were raised before, as an index of registered tags
-/// would know them.
+/// Seen to fail when `Coherence::apply` skipped tags that the sketch had never seen, as an index does that
+/// knows only registered tags.
 #[tokio::test(flavor = "multi_thread")]
 async fn r3_index_race() {
     let world = World::start().await;
@@ -117,8 +117,8 @@ async fn r3_index_race() {
 
 /// A gateway's connection to NATS is cut while a purge is published.
 ///
-/// Broken build: every session of the follower starts at the stream's last sequence, as a subscriber
-/// without a memory does.
+/// Seen to fail when every session of the follower began at the stream's last sequence instead of behind
+/// what was applied, as a subscriber without a memory does.
 #[tokio::test(flavor = "multi_thread")]
 async fn r5_lost_message() {
     let world = World::start().await;
@@ -146,8 +146,8 @@ async fn r5_lost_message() {
 /// Redis forgets everything after a purge, and an entry from before it comes back (a restored dump, a
 /// promoted replica that lagged). No tag state lives in Redis, so there is none to lose.
 ///
-/// Broken build: `Coherence::judge` finds every entry clean whose stamp is of the current epoch (tags not
-/// looked at).
+/// Seen to fail when `Coherence::judge` looked at the floor only and not at the tags, and when
+/// `Inner::stored` did not ask it.
 #[tokio::test(flavor = "multi_thread")]
 async fn r7_lost_tag_state() {
     let world = World::start().await;
@@ -169,7 +169,7 @@ async fn r7_lost_tag_state() {
 
 /// A request that arrives after the purge meets a flight that started before it.
 ///
-/// Broken build: `may_follow` allows everybody.
+/// Seen to fail when `may_follow` allowed everybody, and when the stamp was taken after `fetch`.
 #[tokio::test(flavor = "multi_thread")]
 async fn r9_follower_of_an_old_flight() {
     let world = World::start().await;
@@ -192,7 +192,7 @@ async fn r9_follower_of_an_old_flight() {
 
 /// Those who came before the purge take the flight's result and do not wait twice.
 ///
-/// Broken build: `may_follow` asks for a clean entry only, whenever the request arrived.
+/// Seen to fail when `may_follow` asked for a clean entry whenever the request had arrived.
 #[tokio::test(flavor = "multi_thread")]
 async fn r9_followers_who_came_before_the_purge_do_not_wait_twice() {
     let world = World::start().await;

@@ -8,6 +8,7 @@ use testkit::FaultProxy;
 
 use crate::world::{Answer, World};
 
+/// Seen to fail when `Position::covers` said yes to every token.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_shows_its_write_on_another_gateway_at_once() {
     let world = World::start().await;
@@ -102,6 +103,9 @@ async fn a_forged_token_forces_nothing() {
 }
 
 /// NATS is away: the token names the tags, and every gateway sends its holder to the origin.
+///
+/// Seen to fail when `Token::forbids` forbade nothing, and when the gateway that took the write did not raise
+/// its own slots.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_could_not_be_published_is_seen_by_its_writer() {
     let world = World::start().await;

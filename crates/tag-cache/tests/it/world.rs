@@ -387,6 +387,13 @@ impl Invalidator {
         Token::at(position)
     }
 
+    /// One heartbeat that names `last_seq`, whatever the log holds.
+    pub(crate) async fn name(&self, last_seq: u64) {
+        let epoch = self.pulse.borrow().epoch;
+        let heartbeat = Heartbeat { epoch, last_seq, oldest_pending_ms: 0, published_xmin: 0 };
+        heartbeat.send(&self.nats).await.expect("the client lives");
+    }
+
     pub(crate) fn stream(&self) -> jetstream::Context {
         jetstream::new(self.nats.clone())
     }
