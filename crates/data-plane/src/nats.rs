@@ -165,6 +165,7 @@ fn server_name(data_dir: &Path) -> String {
 fn configuration(server_name: &str, data_dir: &Path, storage_mib: u32) -> String {
     let store = data_dir.join("jetstream").display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
     format!(
-        "server_name: \"{server_name}\"\njetstream {{\n  store_dir: \"{store}\"\n  max_file_store: {storage_mib}MB\n}}\n"
+        "server_name: \"{server_name}\"\n\
+         jetstream {{\n  store_dir: \"{store}\"\n  max_file_store: {storage_mib}MB\n}}\n"
     )
 }

@@ -30,8 +30,8 @@ const SUPERUSER: &str = "postgres";
 /// What a crash of the machine may cost. A crash of PostgreSQL alone costs no confirmed commit in either case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// `fsync` off: a power loss may ruin the whole folder. For data that can be made again. Commits still reach
-    /// the system before they are confirmed (a mere write, then), so that a killed server loses none.
+    /// `fsync` off: a power loss may ruin the whole folder. For data that can be made again. Commits still
+    /// reach the system before they are confirmed (a mere write, then), so that a killed server loses none.
     Volatile,
     /// As PostgreSQL comes.
     Durable,
@@ -183,7 +183,8 @@ impl Postgres {
         self.server.kill().await
     }
 
-    /// Ends the server by SIGKILL, for destructors: blocks for the milliseconds that takes. Sessions end soon after.
+    /// Ends the server by SIGKILL, for destructors: blocks for the milliseconds that takes. Sessions end soon
+    /// after.
     ///
     /// # Errors
     /// When the signal cannot be sent.

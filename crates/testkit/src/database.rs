@@ -32,7 +32,8 @@ pub struct TestDatabase {
     pub admin_url: String,
 }
 
-/// A database for `service` with the migrations of `migrator`, and with the service's login, grants and settings.
+/// A database for `service` with the migrations of `migrator`, and with the service's login, grants and
+/// settings.
 ///
 /// The first call of a run for these migrations makes the template: `mc_<service>` on the shared server is its
 /// workbench and belongs to this function.
