@@ -49,7 +49,7 @@ impl Event {
         Self { id: Uuid::now_v7(), time: now, actor, version, fact }
     }
 
-    /// The event's id, UUIDv7; also the id of its outbox row, its message and its purge.
+    /// The event's time-ordered id; also the id of its outbox row, its message and its purge.
     pub fn id(&self) -> Uuid {
         self.id
     }

@@ -16,7 +16,7 @@ pub enum UserRole {
     Admin,
 }
 
-/// The claims of an access token (`typ: at+jwt`, EdDSA). All are required; times are Unix seconds.
+/// The claims of an access token (`typ: at+jwt`, `EdDSA`). All are required; times are Unix seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// Who issued the token.

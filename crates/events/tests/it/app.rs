@@ -57,7 +57,8 @@ pub(crate) struct Stored {
 impl TestApp {
     /// Without streams and without a relay.
     pub(crate) async fn bare() -> Self {
-        let (database, nats) = tokio::join!(testkit::database("ledger", &MIGRATOR), Nats::start());
+        let (database, nats) =
+            tokio::join!(Box::pin(testkit::database("ledger", &MIGRATOR)), Box::pin(Nats::start()));
         let db = database_of(&database).await;
         let client = bootstrap::nats::connect(&nats.url(), "test").await.expect("an address");
         let jetstream = jetstream::new(client.clone());

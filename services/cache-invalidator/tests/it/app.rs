@@ -57,8 +57,11 @@ pub(crate) struct Purged {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let (database, nats, redis) =
-            tokio::join!(testkit::database("invalidator", &MIGRATOR), Nats::start(), Redis::start());
+        let (database, nats, redis) = tokio::join!(
+            Box::pin(testkit::database("invalidator", &MIGRATOR)),
+            Box::pin(Nats::start()),
+            Box::pin(Redis::start())
+        );
         let client = bootstrap::nats::connect(&nats.url(), "test").await.expect("an address");
         let jetstream = jetstream::new(client.clone());
         eventually(PATIENCE, "streams are declared", async || {
