@@ -209,7 +209,7 @@ impl Error {
                 Self::OffsetTooDeep
             }
             (Code::InvalidArgument | Code::OutOfRange, Call::Read) => Self::InvalidParameter {
-                name: Cow::Owned(field.unwrap_or("query").to_owned()),
+                name: Cow::Owned(field.map_or("query", parameter).to_owned()),
                 detail: detail(),
             },
             (Code::InvalidArgument | Code::OutOfRange | Code::FailedPrecondition, Call::Write) => {
@@ -226,6 +226,8 @@ impl Error {
                 Self::UpstreamUnavailable
             }
             (Code::DeadlineExceeded | Code::Cancelled, _) => Self::Timeout,
+            // The connection broke during the commit: it may be done or not, and reading again will tell.
+            (Code::Unknown, _) if reason == Some("outcome_unknown") => Self::Timeout,
             (
                 Code::Ok
                 | Code::Unknown
@@ -253,14 +255,23 @@ impl From<tag_cache::FillFailed> for Error {
     }
 }
 
-/// `variants[0].sku` or `variants.0.sku` as a JSON pointer.
+/// A field of the contract as a JSON pointer into our bodies: `variants[0].options_json` is
+/// `/variants/0/options`.
 fn pointer(field: &str) -> String {
     let mut pointer = String::with_capacity(field.len() + 1);
     for part in field.split(['.', '[', '/']).filter(|part| !part.is_empty()) {
         pointer.push('/');
-        pointer.push_str(part.trim_end_matches(']'));
+        pointer.push_str(part.trim_end_matches(']').trim_end_matches("_json"));
     }
     pointer
+}
+
+/// A field of the contract as a parameter of our queries.
+fn parameter(field: &str) -> &str {
+    match field {
+        "category_slug" => "category",
+        _ => field.strip_suffix("_amount").unwrap_or(field),
+    }
 }
 
 /// Lets handlers use `?`. The front renders the problem document, because only it knows the request's id,

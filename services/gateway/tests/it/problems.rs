@@ -72,6 +72,7 @@ fn refusals_of_services() {
     check(Code::Unavailable, Call::Read, None, 503, "upstream_unavailable");
     check(Code::DeadlineExceeded, Call::Read, None, 504, "timeout");
     check(Code::Cancelled, Call::Read, None, 504, "timeout");
+    check(Code::Unknown, Call::Write, Some("outcome_unknown"), 504, "timeout");
     for code in [Code::Internal, Code::Unknown, Code::DataLoss, Code::Unimplemented] {
         check(code, Call::Read, None, 500, "internal_error");
     }
@@ -84,6 +85,14 @@ fn a_field_becomes_a_pointer_and_our_own_failures_say_nothing() {
     let document = render(&Error::from_status(&refusal, Call::Write), Language::English);
     assert_eq!(document["errors"][0]["pointer"], "/variants/0/sku");
     assert_eq!(document["errors"][0]["detail"], "is taken");
+
+    let mut refusal = Status::new(Code::InvalidArgument, "attributes_json: must be a JSON object");
+    refusal.metadata_mut().insert("mc-field", "attributes_json".parse().expect("ASCII"));
+    let document = render(&Error::from_status(&refusal, Call::Write), Language::English);
+    assert_eq!(document["errors"][0]["pointer"], "/attributes");
+    refusal.metadata_mut().insert("mc-field", "max_price_amount".parse().expect("ASCII"));
+    let document = render(&Error::from_status(&refusal, Call::Read), Language::English);
+    assert_eq!(document["parameter"], "max_price");
 
     let failure = Status::new(Code::Internal, "password=hunter2 at 10.0.0.7");
     let document = render(&Error::from_status(&failure, Call::Read), Language::English).to_string();
