@@ -29,6 +29,8 @@ use crate::{Shutdown, shutdown::IN_FLIGHT_MAX};
 
 const CONNECTIONS_MAX: usize = 1024;
 const STREAMS_PER_CONNECTION_MAX: u32 = 1024;
+/// Our callers cancel in bursts when they are cancelled; the library's 20 would cost them the connection.
+const RESETS_PENDING_MAX: usize = 256;
 /// Twice the metadata limit, so that a request just above that is refused by name and not by protocol.
 const HEADER_LIST_BYTES_MAX: u32 = 32 * 1024;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -194,6 +196,7 @@ fn builder(protocol: Protocol) -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+        .max_pending_accept_reset_streams(RESETS_PENDING_MAX)
         .max_header_list_size(HEADER_LIST_BYTES_MAX)
         .initial_stream_window_size(1024 * 1024)
         .initial_connection_window_size(4 * 1024 * 1024);
