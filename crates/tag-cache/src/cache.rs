@@ -20,9 +20,9 @@ use crate::follower::{self, Follower};
 use crate::key::{KeyHash, KeyHasher};
 use crate::l1::L1;
 use crate::l2::L2;
-use crate::log::{Purge, PurgeLog, PurgeMode};
+use crate::log::{Published, Purge, PurgeLog, PurgeMode, Turn};
 use crate::lookup::{CacheState, Class, Lookup, Served};
-use crate::mode::{Mode, Permit};
+use crate::mode::{LogState, Mode, Permit};
 use crate::mode_log;
 use crate::origin::{FillFailed, OriginCap};
 use crate::position::Position;
@@ -548,6 +548,13 @@ impl Inner {
         usable.then_some(entry)
     }
 
+    /// Whether the log a purge went to continues what had been applied here before it was published. One that lost its end counts again from
+    /// an earlier sequence, and until that is noticed a position on it would look as if it were applied.
+    fn continues_the_log(&self, applied_before: Position, published: &Published) -> bool {
+        let follows = published.position > applied_before || published.turn == Turn::Later;
+        follows && self.coherence.log() == LogState::Attached
+    }
+
     async fn purge(&self, event_id: Uuid, tags: Vec<Tag>, commit_lsn: u64) -> Token {
         if tags.is_empty() {
             return Token::at(self.coherence.applied());
@@ -558,13 +565,17 @@ impl Inner {
         let connected = self.nats.connection_state() == async_nats::connection::State::Connected;
         if epoch != 0 && connected {
             // Covers the sending too, which blocks when the client's buffer is full.
-            let published =
-                tokio::time::timeout(self.config.purge_deadline, self.log.publish(epoch, &purge)).await;
-            match published {
-                Ok(Ok(position)) => {
-                    self.coherence.raise(position, purge.tags.iter().copied());
+            let applied_before = self.coherence.applied();
+            let published = self.log.publish_once(epoch, &purge);
+            match tokio::time::timeout(self.config.purge_deadline, published).await {
+                Ok(Ok(published)) => {
+                    self.coherence.raise(published.position, purge.tags.iter().copied());
                     self.counters.purges_published.add();
-                    return Token::at(position);
+                    return if self.continues_the_log(applied_before, &published) {
+                        Token::at(published.position)
+                    } else {
+                        Token::unpublished(published.position, commit_ms, purge.tags)
+                    };
                 }
                 Ok(Err(error)) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, event.id = %event_id, "the outbox will bring this purge");

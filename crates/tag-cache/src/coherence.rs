@@ -135,6 +135,10 @@ impl Coherence {
         self.pipeline().mode(now)
     }
 
+    pub(crate) fn log(&self) -> LogState {
+        self.pipeline().log()
+    }
+
     pub(crate) fn behind(&self, now: Moment) -> std::time::Duration {
         self.pipeline().behind(now)
     }
@@ -157,11 +161,22 @@ impl Coherence {
 
     /// Reading starts behind `position` (the first time, or in a new epoch): whatever was purged before is
     /// not in the sketch, so nothing older can be judged.
-    pub(crate) fn start_at(&self, now: Moment, position: Position) {
-        *self.ring() = Ring::starting_at(position);
-        self.applied.store(position.to_bits(), Ordering::Release);
-        self.floor.store(position.to_bits(), Ordering::Release);
+    ///
+    /// # Errors
+    /// When a newer epoch was announced meanwhile; its floor stands.
+    pub(crate) fn start_at(&self, now: Moment, position: Position) -> Result<(), OldEpoch> {
+        {
+            // Announcing an epoch raises the floor under the same lock.
+            let _announcing = self.pipeline();
+            if position.epoch() != self.epoch() {
+                return Err(OldEpoch);
+            }
+            *self.ring() = Ring::starting_at(position);
+            self.applied.store(position.to_bits(), Ordering::Release);
+            self.floor.store(position.to_bits(), Ordering::Release);
+        }
         self.moved(now, position);
+        Ok(())
     }
 
     fn advance(&self, now: Moment, position: Position) {
@@ -191,11 +206,11 @@ impl Coherence {
 
     /// A heartbeat. One of an older epoch is ignored.
     pub(crate) fn pulse(&self, now: Moment, epoch: u16, pulse: Pulse) -> PulseOutcome {
+        let mut pipeline = self.pipeline();
         let current = self.epoch();
         if epoch < current || epoch == 0 {
             return PulseOutcome::OldEpoch;
         }
-        let mut pipeline = self.pipeline();
         if epoch > current {
             // Everything older is dead from here on; the follower then says where the new life starts.
             self.floor.store(Position::new(epoch, Position::SEQUENCE_MAX).to_bits(), Ordering::Release);
@@ -241,6 +256,10 @@ impl Coherence {
     }
 }
 
+/// A newer epoch was announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OldEpoch;
+
 /// What a heartbeat said about the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PulseOutcome {
@@ -270,7 +289,7 @@ mod tests {
     fn coherence() -> Coherence {
         let coherence = Coherence::new(SlotsPerRow::power_of_two(10).expect("ten is in range"));
         assert_eq!(coherence.pulse(NOW, 1, pulse(10)), PulseOutcome::NewEpoch);
-        coherence.start_at(NOW, Position::new(1, 10));
+        coherence.start_at(NOW, Position::new(1, 10)).expect("the epoch is current");
         coherence.set_log(NOW, LogState::Replaying { until: 10 });
         coherence
     }
@@ -358,7 +377,9 @@ mod tests {
         assert_eq!(coherence.judge(&entry(Position::new(2, 3), "a")), Verdict::Dead);
         assert_ne!(coherence.mode(NOW), Mode::Live);
 
-        coherence.start_at(NOW, Position::new(2, 3));
+        coherence.start_at(NOW, Position::new(1, 10)).expect_err("a follower that has not heard of it");
+        assert_eq!(coherence.judge(&old), Verdict::Dead);
+        coherence.start_at(NOW, Position::new(2, 3)).expect("the epoch is current");
         coherence.set_log(NOW, LogState::Replaying { until: 3 });
         assert_eq!(coherence.judge(&old), Verdict::Dead);
         assert_eq!(coherence.judge(&entry(Position::new(2, 3), "a")), Verdict::Clean);

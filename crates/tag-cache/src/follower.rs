@@ -19,7 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Moment};
-use crate::coherence::{Coherence, PulseOutcome};
+use crate::coherence::{Coherence, OldEpoch, PulseOutcome};
 use crate::heartbeat::{Beat, DelayMeter, SUBJECT};
 use crate::log::STREAM;
 use crate::message::PurgeMessage;
@@ -182,7 +182,8 @@ impl Follower {
 
         if self.started_in != Some(epoch) {
             // Nothing is known about what the log held before: only what is filled from here on counts.
-            self.coherence.start_at(self.clock.now(), Position::new(epoch, last));
+            let start = Position::new(epoch, last);
+            self.coherence.start_at(self.clock.now(), start).map_err(|OldEpoch| Ended::NewEpoch)?;
             self.started_in = Some(epoch);
             self.last = None;
         }

@@ -74,6 +74,20 @@ pub struct Purge {
 #[error("publish a purge")]
 pub struct UnknownFate(#[from] PublishError);
 
+/// A purge that is on the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Published {
+    pub(crate) position: Position,
+    pub(crate) turn: Turn,
+}
+
+/// Whether somebody else had published the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    First,
+    Later,
+}
+
 /// Publishes to the log. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct PurgeLog {
@@ -97,6 +111,10 @@ impl PurgeLog {
     /// # Errors
     /// When an acknowledgement did not come in time; the messages may be on the log nevertheless.
     pub async fn publish(&self, epoch: u16, purge: &Purge) -> Result<Position, UnknownFate> {
+        Ok(self.publish_once(epoch, purge).await?.position)
+    }
+
+    pub(crate) async fn publish_once(&self, epoch: u16, purge: &Purge) -> Result<Published, UnknownFate> {
         let mut acks = Vec::with_capacity(purge.tags.len().div_ceil(PurgeMessage::TAGS_MAX));
         for (chunk, tags) in purge.tags.chunks(PurgeMessage::TAGS_MAX).enumerate() {
             let message = PurgeMessage {
@@ -114,6 +132,7 @@ impl PurgeLog {
         }
         let acks = try_join_all(acks).await?;
         let last = acks.iter().map(|ack| ack.sequence).max().unwrap_or(0);
-        Ok(Position::new(epoch, last))
+        let turn = if acks.iter().any(|ack| ack.duplicate) { Turn::Later } else { Turn::First };
+        Ok(Published { position: Position::new(epoch, last), turn })
     }
 }

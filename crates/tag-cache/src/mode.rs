@@ -119,6 +119,10 @@ impl Pipeline {
         self.live_until
     }
 
+    pub(crate) fn log(&self) -> LogState {
+        self.log
+    }
+
     /// The sequence whose application would improve the state.
     pub(crate) fn awaited(&self) -> Option<u64> {
         let replayed = match self.log {

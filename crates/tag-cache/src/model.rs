@@ -184,7 +184,7 @@ impl Gateway {
     fn learn(&mut self, epoch: u16, log_end: u64) {
         let pulse = Pulse { sent_at: NOW, last_sequence: log_end, oldest_pending: Duration::ZERO };
         self.coherence.pulse(NOW, epoch, pulse);
-        self.coherence.start_at(NOW, Position::new(epoch, log_end));
+        self.coherence.start_at(NOW, Position::new(epoch, log_end)).expect("the epoch is current");
         self.epoch = epoch;
     }
 }

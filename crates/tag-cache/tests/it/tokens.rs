@@ -102,6 +102,29 @@ async fn a_forged_token_forces_nothing() {
     assert_eq!(node.cache.stats().tokens_refused, 3);
 }
 
+/// The log is lost and counts from one again while gateways still believe in the old one: a position alone
+/// would look as if it were long applied.
+///
+/// Seen to fail when `Inner::purge` gave out a position whatever it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_see_their_writes_while_the_log_is_lost() {
+    let world = World::start().await;
+    let (writer, reader) = tokio::join!(world.node(), world.node());
+    for value in 0..20 {
+        writer.write(value).await;
+    }
+    reader.has_applied(&writer.write(20).await).await;
+    reader.ask().class(Class::Relaxed).read().await;
+
+    world.nats.restart_empty().await;
+    world.invalidator.declare().await;
+    for value in 21..40 {
+        let token = writer.write(value).await;
+        let answer = reader.ask().class(Class::Relaxed).token(&token).read().await;
+        assert_eq!(answer.value, value, "{token:?}, applied {}", reader.cache.applied());
+    }
+}
+
 /// NATS is away: the token names the tags, and every gateway sends its holder to the origin.
 ///
 /// Seen to fail when `Token::forbids` forbade nothing, and when the gateway that took the write did not raise

@@ -34,7 +34,7 @@ pub(crate) struct World {
 impl World {
     /// Everything is up and the heart beats in epoch 1.
     pub(crate) async fn start() -> Self {
-        let (nats, redis) = tokio::join!(Nats::start(), Redis::start());
+        let (nats, redis) = tokio::join!(Box::pin(Nats::start()), Box::pin(Redis::start()));
         let invalidator = Invalidator::start(&nats.url()).await;
         invalidator.declare().await;
         invalidator.beat(1);
@@ -82,9 +82,7 @@ impl World {
 
     pub(crate) async fn store(&self, name: &str, value: &[u8]) {
         let mut redis = self.redis_connection().await;
-        let stored: () =
-            redis::cmd("SET").arg(name).arg(value).query_async(&mut redis).await.expect("Redis answers");
-        stored
+        redis::cmd("SET").arg(name).arg(value).exec_async(&mut redis).await.expect("Redis answers");
     }
 
     pub(crate) async fn redis_connection(&self) -> redis::aio::MultiplexedConnection {
