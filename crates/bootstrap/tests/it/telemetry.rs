@@ -245,6 +245,37 @@ async fn a_thousand_spans_for_nobody() {
 }
 
 #[tokio::test]
+async fn the_log_level_is_the_configured_one_and_costs_nothing_below() {
+    for (log, expected) in [("warn", "warn"), ("info", "info"), ("error,it=debug", "debug")] {
+        for endpoint in ["", "http://127.0.0.1:9"] {
+            let environment =
+                [("MESTRES_LOG", log), ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("EXPECTED", expected)];
+            let ended = child("telemetry::one_line_per_level", &environment).await;
+            let levels: Vec<&str> = ended.lines.iter().filter_map(|line| line["level"].as_str()).collect();
+            let all = ["error", "warn", "info", "debug", "trace"];
+            let wanted = all.iter().position(|level| *level == expected).unwrap();
+            assert_eq!(levels, all[..=wanted], "{log}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "the child of the_log_level_is_the_configured_one_and_costs_nothing_below"]
+async fn one_line_per_level() {
+    let telemetry = telemetry::init("story", &TelemetryConfig::from_env().unwrap()).unwrap();
+    tracing::error!("one");
+    tracing::warn!("two");
+    tracing::info!("three");
+    tracing::debug!("four");
+    tracing::trace!("five");
+    let level = tracing::level_filters::LevelFilter::current().to_string();
+    // Spans are wanted down to `info` even when less is logged.
+    let expected = config::required("EXPECTED").unwrap();
+    assert_eq!(level, if expected == "warn" { "info" } else { &expected });
+    telemetry.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_setting_that_cannot_be_used_names_itself() {
     let environment = [
         ("MESTRES_TRACE_RATIO", "lots"),
