@@ -148,6 +148,9 @@ pub struct QueryRequest {
     /// Also answer one row per (route, method).
     #[prost(bool, tag = "3")]
     pub by_route: bool,
+    /// Leaves out the routes that begin with this; empty: none.
+    #[prost(string, tag = "4")]
+    pub except_route_prefix: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct QueryResponse {

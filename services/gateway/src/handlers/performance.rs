@@ -334,8 +334,14 @@ async fn statistics(
     by_route: bool,
     bearer: Option<&str>,
 ) -> Result<QueryResponse, Error> {
-    // The service level is about what clients see, hence the gateways alone.
-    let message = QueryRequest { window_minutes, service: "gateway".to_owned(), by_route };
+    // The service level is about what clients see, hence the gateways alone, and not what probes see: an
+    // unhealthy answer is a 503, so counting those would keep a shop unhealthy for having been so.
+    let message = QueryRequest {
+        window_minutes,
+        service: "gateway".to_owned(),
+        by_route,
+        except_route_prefix: "/health/".to_owned(),
+    };
     read(message, METRICS_DEADLINE, bearer, |request| {
         let mut metrics = gate.upstream().metrics.clone();
         async move { metrics.query(request).await }

@@ -13,6 +13,7 @@ use crate::error::Error;
 pub(crate) struct Question {
     slots: u32,
     service: Option<String>,
+    except_route_prefix: Option<String>,
     rows: Rows,
 }
 
@@ -31,6 +32,7 @@ impl Question {
         Ok(Question {
             slots: request.window_minutes * 60 / SLOT_S,
             service: Some(request.service).filter(|service| !service.is_empty()),
+            except_route_prefix: Some(request.except_route_prefix).filter(|prefix| !prefix.is_empty()),
             rows: if request.by_route { Rows::ByRoute } else { Rows::TotalOnly },
         })
     }
@@ -44,7 +46,11 @@ impl Aggregator {
     pub(crate) fn answer(&mut self, question: &Question, now_s: u32) -> QueryResponse {
         self.expire(now_s);
         let service = question.service.as_deref();
-        let asked = |key: &&Arc<SeriesKey>| service.is_none_or(|service| key.service == service);
+        let except = question.except_route_prefix.as_deref();
+        let asked = |key: &&Arc<SeriesKey>| {
+            service.is_none_or(|service| key.service == service)
+                && except.is_none_or(|prefix| !key.route.starts_with(prefix))
+        };
         let mut routes = BTreeMap::<(&str, &str), Vec<&Arc<SeriesKey>>>::new();
         for key in self.hour.keys().filter(asked) {
             routes.entry((&key.route, &key.method)).or_default().push(key);

@@ -77,7 +77,12 @@ fn accept(
 }
 
 fn ask(aggregator: &mut Aggregator, window_minutes: u32, service: &str, now_s: u32) -> QueryResponse {
-    let request = QueryRequest { window_minutes, service: service.to_owned(), by_route: true };
+    let request = QueryRequest {
+        window_minutes,
+        service: service.to_owned(),
+        by_route: true,
+        ..QueryRequest::default()
+    };
     aggregator.answer(&Question::parse(request).expect("a good question"), now_s)
 }
 
@@ -108,6 +113,28 @@ fn statistics_of_one_slot() {
     assert_eq!(answer.routes.len(), 1);
     assert_eq!(answer.routes[0].stats, answer.total);
     assert_eq!(ask(&mut aggregator, 60, "catalog", NOW_S).total.unwrap().requests, 0);
+}
+
+#[test]
+fn routes_can_be_left_out() {
+    let mut aggregator = Aggregator::default();
+    let mut hello = hello(1, "gateway");
+    hello.series[1].route = "/health/performance".to_owned();
+    let source = define(&mut aggregator, hello).unwrap();
+    let pages = series(HIT, &[(1_000_000, 200)]);
+    let probes = series(MISS, &[(1_000_000, 503), (1_000_000, 503)]);
+    accept(&mut aggregator, source, &slot(OPEN_S, 1, vec![pages, probes]), NOW_S).unwrap();
+
+    let request = QueryRequest {
+        window_minutes: 60,
+        by_route: true,
+        except_route_prefix: "/health/".to_owned(),
+        ..QueryRequest::default()
+    };
+    let answer = aggregator.answer(&Question::parse(request).unwrap(), NOW_S);
+    let stats = answer.total.unwrap();
+    assert_eq!((stats.requests, stats.status_5xx, answer.routes.len()), (1, 0, 1));
+    assert_eq!(total(&mut aggregator, 60, NOW_S).requests, 3);
 }
 
 #[test]

@@ -78,7 +78,12 @@ impl TestApp {
 
     /// The last hour of one service.
     pub(crate) async fn query(&self, service: &str) -> QueryResponse {
-        let request = QueryRequest { window_minutes: 60, service: service.to_owned(), by_route: true };
+        let request = QueryRequest {
+            window_minutes: 60,
+            service: service.to_owned(),
+            by_route: true,
+            ..QueryRequest::default()
+        };
         self.client().query(request).await.expect("an answer").into_inner()
     }
 
