@@ -63,6 +63,7 @@ impl World {
             sketch_slots: SlotsPerRow::power_of_two(12).expect("twelve is in range"),
             // Tests share two cores: a slow answer is no outage unless the test says so.
             l2_deadline: Duration::from_secs(2),
+            purge_deadline: Duration::from_secs(2),
             ..CacheConfig::new("test", TOKEN_KEY)
         }
     }
@@ -121,6 +122,11 @@ impl Shop {
     /// Commits a new value.
     pub(crate) fn commit(&self, value: u64) {
         self.value.store(value, Ordering::SeqCst);
+    }
+
+    /// Commits the next value and tells it.
+    pub(crate) fn commit_next(&self) -> u64 {
+        self.value.fetch_add(1, Ordering::SeqCst) + 1
     }
 
     /// How often it was asked.
@@ -302,6 +308,11 @@ impl Node {
     /// Commits a value in the shop and purges through this gateway, as a mutation does.
     pub(crate) async fn write(&self, value: u64) -> Token {
         self.shop.commit(value);
+        self.purge().await
+    }
+
+    /// Purges the product through this gateway.
+    pub(crate) async fn purge(&self) -> Token {
         self.cache.purge(Uuid::now_v7(), &[PRODUCT], 0).await
     }
 
