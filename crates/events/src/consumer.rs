@@ -167,6 +167,7 @@ impl Consumer {
             () = shutdown.cancelled() => return Ok(()),
             durable = self.declare() => durable?,
         };
+        let reading = shutdown.child_token();
         let messages = durable
             .stream()
             .max_messages_per_batch(usize::try_from(ACK_PENDING_MAX).expect("a small number"))
@@ -176,17 +177,23 @@ impl Consumer {
             .await
             .context("subscribing")?;
         let handled = messages
-            .take_until(shutdown.cancelled())
+            .take_until(reading.cancelled())
             .map(|message| async {
                 self.handle(message.context("waiting for messages")?, handler).await;
                 anyhow::Ok(())
             })
             .buffer_unordered(self.config.concurrency);
         let mut handled = pin!(handled);
+        let mut lost = None;
         while let Some(outcome) = handled.next().await {
-            outcome?;
+            if let Err(error) = outcome {
+                // What is under way is finished all the same: the server would bring it again only after
+                // its patience is over.
+                reading.cancel();
+                lost = Some(error);
+            }
         }
-        Ok(())
+        lost.map_or(Ok(()), Err)
     }
 
     /// One message: its handler, and what the outcome means for the server.

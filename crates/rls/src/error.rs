@@ -21,8 +21,8 @@ pub enum DatabaseError {
     /// The caller's role may not do this.
     #[error("the database refused the caller")]
     Refused(#[source] Error),
-    /// A statement had failed, its error was ignored, and so the commit was refused: a bug.
-    #[error("commit of a transaction in which a statement had failed")]
+    /// A bug: a statement had failed and its error was ignored, or the work ended the transaction itself.
+    #[error("commit of a transaction that a statement had ended or broken")]
     Aborted(#[source] Error),
     /// The connection broke, or time ran out, during the commit: it may have happened.
     #[error("the outcome of the commit is unknown")]
@@ -80,7 +80,7 @@ impl From<Error> for DatabaseError {
             Some("57014") => DatabaseError::Deadline,
             Some("40001" | "40P01" | "55P03") => DatabaseError::Conflict(error),
             Some("42501") => DatabaseError::Refused(error),
-            Some("25P02") => DatabaseError::Aborted(error),
+            Some("25P01" | "25P02") => DatabaseError::Aborted(error),
             Some(code) if code.starts_with("08") || code.starts_with("57P") || code == "53300" => {
                 DatabaseError::Unavailable(error)
             }

@@ -79,16 +79,17 @@ impl Tx {
 
     /// Commits in one round trip; with receipts the position of the log comes back in the same one.
     ///
-    /// `SELECT 1` goes first because COMMIT of a transaction in which a statement failed is answered
-    /// with a silent ROLLBACK, and the driver does not tell the two apart.
+    /// The savepoint is there to fail. COMMIT of a transaction in which a statement failed is answered
+    /// with a silent ROLLBACK, which the driver does not tell apart; COMMIT without a transaction, because
+    /// the work ended it by a BEGIN and COMMIT of its own, is answered with a mere warning.
     pub(crate) async fn commit(&mut self) -> Result<Vec<Receipt>, DatabaseError> {
         if self.stale.is_empty() {
-            let commit = sqlx::raw_sql("SELECT 1; COMMIT").execute(&mut *self.connection).await;
+            let commit = sqlx::raw_sql("SAVEPOINT committing; COMMIT").execute(&mut *self.connection).await;
             commit.map_err(DatabaseError::of_commit)?;
             return Ok(Vec::new());
         }
         let rows = sqlx::raw_sql(
-            "SELECT 1::bigint; COMMIT; SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint",
+            "SAVEPOINT committing; COMMIT; SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint",
         )
         .fetch_all(&mut *self.connection)
         .await

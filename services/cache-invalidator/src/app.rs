@@ -30,6 +30,7 @@ pub struct App {
     db: Database,
     nats: async_nats::Client,
     invalidator: Invalidator,
+    record: Option<Arc<TagRecord>>,
     gauges: Arc<Gauges>,
     grpc: grpc::Server,
     internal: TcpListener,
@@ -50,7 +51,9 @@ impl App {
         let record = match &config.redis_url {
             // Without its source: that may repeat a password.
             Some(url) => {
-                Some(TagRecord::new(url).map_err(|_invalid| anyhow::anyhow!("REDIS_URL cannot be read"))?)
+                let record =
+                    TagRecord::new(url).map_err(|_invalid| anyhow::anyhow!("REDIS_URL cannot be read"))?;
+                Some(Arc::new(record))
             }
             None => None,
         };
@@ -61,7 +64,7 @@ impl App {
             nats.clone(),
             &config.relays,
             config.stream_replicas,
-            record,
+            record.clone(),
             Arc::clone(&gauges),
         );
         let grpc = grpc::Server::bind(config.grpc_addr).await?;
@@ -69,7 +72,7 @@ impl App {
             .await
             .with_context(|| format!("cannot listen for internal HTTP on {}", config.internal_http_addr))?;
         let internal_addr = internal.local_addr()?;
-        Ok(Self { db, nats, invalidator, gauges, grpc, internal, internal_addr })
+        Ok(Self { db, nats, invalidator, record, gauges, grpc, internal, internal_addr })
     }
 
     /// Where gRPC health and reflection are.
@@ -87,7 +90,7 @@ impl App {
     /// # Errors
     /// When a listener fails.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { db, nats, invalidator, gauges, grpc, internal, .. } = self;
+        let Self { db, nats, invalidator, record, gauges, grpc, internal, .. } = self;
         let health = Health::new();
         let pinged = db.clone();
         health.check("database", move || {
@@ -103,6 +106,15 @@ impl App {
                 }
             }
         });
+
+        if let Some(record) = record {
+            let idle = Arc::clone(&gauges);
+            health.optional("redis", move || {
+                // A replica that is not active writes nothing.
+                let fine = record.is_reachable() || idle.active.load(Ordering::Relaxed) == 0;
+                async move { if fine { Ok(()) } else { Err("purges are not recorded".to_owned()) } }
+            });
+        }
 
         let working = CancellationToken::new();
         let stop = working.clone();

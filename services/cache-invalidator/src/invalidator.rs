@@ -39,7 +39,7 @@ pub(crate) struct Invalidator {
     pub(crate) jetstream: jetstream::Context,
     pub(crate) purges: PurgeLog,
     pub(crate) relays: Relays,
-    pub(crate) record: Option<TagRecord>,
+    pub(crate) record: Option<Arc<TagRecord>>,
     pub(crate) gauges: Arc<Gauges>,
     database_url: String,
     stream_replicas: usize,
@@ -68,7 +68,7 @@ impl Invalidator {
         nats: async_nats::Client,
         relays: &[String],
         stream_replicas: usize,
-        record: Option<TagRecord>,
+        record: Option<Arc<TagRecord>>,
         gauges: Arc<Gauges>,
     ) -> Self {
         let jetstream = jetstream::context::ContextBuilder::new().timeout(NATS_DEADLINE).build(nats.clone());

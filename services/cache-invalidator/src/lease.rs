@@ -7,8 +7,8 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tokio::time::timeout;
 
-/// The key of the lock; locks are per database, hence per service.
-const LOCK: i64 = 0x6d63_696e_7661_6c69;
+use crate::store;
+
 /// A free lease is taken, and a lost one noticed, so late at most.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -30,10 +30,8 @@ impl Lease {
         let connecting = timeout(DEADLINE, options.connect()).await.context("connecting for the lease")?;
         let mut connection = connecting.context("connecting for the lease")?;
         loop {
-            let ask =
-                sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut connection);
-            let held: bool = timeout(DEADLINE, ask).await.context("asking for the lease")??;
-            if held {
+            let asking = timeout(DEADLINE, store::try_lock(&mut connection)).await;
+            if asking.context("asking for the lease")?.context("asking for the lease")? {
                 return Ok(Self { connection });
             }
             tokio::time::sleep(CHECK_EVERY).await;

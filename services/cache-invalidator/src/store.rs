@@ -1,15 +1,18 @@
-//! The service's one table.
+//! The service's one table, and its lock.
 
 use std::time::Duration;
 
 use rls::{Caller, Class, Database, DatabaseError, Tx};
-use sqlx::Row as _;
 use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row as _};
 
 use crate::domain::{Coherence, Continuity, LogState};
 
 /// Bounds each transaction here.
 const DEADLINE: Duration = Duration::from_secs(1);
+
+/// The key of the lock that makes a replica the active one; locks are per database, hence per service.
+const LOCK: i64 = 0x6d63_696e_7661_6c69;
 
 /// A row that no version of this service wrote, or a failed statement.
 #[derive(Debug, thiserror::Error)]
@@ -111,4 +114,9 @@ async fn save(tx: &mut Tx, coherence: Coherence) -> Result<(), StoreError> {
     .execute(&mut *tx.statement("UPSERT coherence"))
     .await?;
     Ok(())
+}
+
+/// Takes the lock for this session if it is free.
+pub(crate) async fn try_lock(session: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(LOCK).fetch_one(session).await
 }

@@ -1,6 +1,7 @@
 //! The last purge of each tag in Redis, which gateways ask while they hear no heartbeat.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -25,6 +26,7 @@ pub(crate) struct TagRecord {
     redis: ConnectionManager,
     /// From this position on no write has failed. `None` until the first one is set.
     complete_since: Mutex<Option<Position>>,
+    reachable: AtomicBool,
 }
 
 impl std::fmt::Debug for TagRecord {
@@ -41,7 +43,12 @@ impl TagRecord {
             .set_connection_timeout(Some(CONNECT_DEADLINE))
             .set_number_of_retries(0);
         let redis = ConnectionManager::new_lazy_with_config(redis::Client::open(redis_url)?, config)?;
-        Ok(Self { redis, complete_since: Mutex::new(None) })
+        Ok(Self { redis, complete_since: Mutex::new(None), reachable: AtomicBool::new(true) })
+    }
+
+    /// Whether no write has failed since the last one that succeeded.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.reachable.load(Ordering::Relaxed)
     }
 
     /// Purges before `position` were written by somebody else, or not at all.
@@ -63,7 +70,9 @@ impl TagRecord {
                 .arg(LIFETIME_MS)
                 .ignore();
         }
-        if let Err(error) = raise.query_async::<()>(&mut self.redis.clone()).await {
+        let raised = raise.query_async::<()>(&mut self.redis.clone()).await;
+        self.reachable.store(raised.is_ok(), Ordering::Relaxed);
+        if let Err(error) = raised {
             tracing::debug!(%error, "purge not recorded in Redis");
             self.complete_from(position);
         }
@@ -80,6 +89,7 @@ impl TagRecord {
             .arg(tag_versions::ALIVE_MS)
             .query_async::<()>(&mut self.redis.clone())
             .await;
+        self.reachable.store(set.is_ok(), Ordering::Relaxed);
         if let Err(error) = set {
             tracing::debug!(%error, "record not renewed in Redis");
         }

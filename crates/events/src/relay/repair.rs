@@ -49,6 +49,16 @@ impl Tail {
     }
 }
 
+/// What the stream lost of what it had acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    Nothing,
+    /// Its end.
+    Tail,
+    /// It is another stream.
+    Everything,
+}
+
 impl Relay {
     /// Compares the stream with the outbox after every connection, every failure, and every ten
     /// seconds; makes the stream again if it is gone, and what it lost pending again.
@@ -59,11 +69,21 @@ impl Relay {
         }
         let stream = self.stream().await?;
         let info = stream.cached_info();
-        let went_back = tail.created.is_some_and(|created| created != info.created)
-            || info.state.last_sequence < tail.high
-            || self.lost_the_newest(&stream).await?;
-        if went_back {
-            let again = self.make_pending_again(info.state.last_sequence).await?;
+        let loss = if tail.created.is_some_and(|created| created != info.created) {
+            Loss::Everything
+        } else if info.state.last_sequence < tail.high {
+            Loss::Tail
+        } else {
+            self.loss_of_the_newest(&stream).await?
+        };
+        // Of a stream that went back, what is above its end is gone; of a new one, everything is.
+        let kept = match loss {
+            Loss::Nothing => None,
+            Loss::Tail => Some(info.state.last_sequence),
+            Loss::Everything => Some(0),
+        };
+        if let Some(kept) = kept {
+            let again = self.make_pending_again(kept).await?;
             tracing::error!(
                 service = self.config.service,
                 stream.last_sequence = info.state.last_sequence,
@@ -102,37 +122,40 @@ impl Relay {
         }
     }
 
-    /// Whether the newest acknowledged row is not where the stream said it put it. Finds a stream that
-    /// went back while no relay was running.
-    async fn lost_the_newest(&self, stream: &Stream) -> Result<bool, RelayError> {
+    /// Whether the newest acknowledged row is where the stream said it put it. Finds a stream that
+    /// went back, or was made again, while no relay was running.
+    async fn loss_of_the_newest(&self, stream: &Stream) -> Result<Loss, RelayError> {
         let newest = self.db.run(&Caller::Service, Class::Worker, DATABASE_DEADLINE, |tx| {
             Box::pin(async move {
                 let row = sqlx::query(
-                    "SELECT id, stream_seq FROM outbox WHERE stream_seq IS NOT NULL ORDER BY stream_seq DESC LIMIT 1",
+                    "SELECT id, stream_seq, published_at FROM outbox
+                      WHERE stream_seq IS NOT NULL ORDER BY stream_seq DESC LIMIT 1",
                 )
                 .fetch_optional(&mut *tx.statement("SELECT outbox newest"))
                 .await?;
-                let newest: Option<(Uuid, i64)> =
-                    row.map(|row| Ok::<_, sqlx::Error>((row.try_get(0)?, row.try_get(1)?))).transpose()?;
+                let newest: Option<(Uuid, i64, OffsetDateTime)> = row
+                    .map(|row| Ok::<_, sqlx::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
+                    .transpose()?;
                 Ok::<_, RelayError>(newest)
             })
         });
-        let Some((id, seq)) = newest.await?.value else { return Ok(false) };
+        let Some((id, seq, published_at)) = newest.await?.value else { return Ok(Loss::Nothing) };
         let seq = seq.unsigned_abs();
-        let state = &stream.cached_info().state;
-        if seq > state.last_sequence {
-            return Ok(true);
+        let info = stream.cached_info();
+        let loss = if info.created > published_at { Loss::Everything } else { Loss::Tail };
+        if seq > info.state.last_sequence {
+            return Ok(loss);
         }
-        if seq < state.first_sequence {
+        if seq < info.state.first_sequence {
             // Older than the stream keeps.
-            return Ok(false);
+            return Ok(Loss::Nothing);
         }
         match stream.get_raw_message(seq).await {
             Ok(message) => {
                 let found = message.headers.get("Nats-Msg-Id").map(|id| id.as_str().to_owned());
-                Ok(found != Some(id.to_string()))
+                Ok(if found == Some(id.to_string()) { Loss::Nothing } else { loss })
             }
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(true),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(loss),
             Err(error) => Err(RelayError::Stream(error.into())),
         }
     }

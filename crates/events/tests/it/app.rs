@@ -73,7 +73,7 @@ impl TestApp {
 
     pub(crate) async fn declare(&self) {
         eventually(PATIENCE, "streams are declared", async || {
-            streams::declare(&self.jetstream, 1).await.inspect_err(|error| println!("{error:?}")).ok()
+            streams::declare(&self.jetstream, 1).await.ok()
         })
         .await;
     }

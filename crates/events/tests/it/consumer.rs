@@ -56,24 +56,29 @@ async fn a_handler_gets_every_event_in_order_with_its_tags() {
         seen.lock().expect("no panic").push(delivery);
         async { Ok(()) }
     };
-    consuming(&app, impatient(), handler, async {
-        let mut ids = Vec::new();
-        for version in 1..=30 {
-            ids.push(app.change_price(420, version).await);
-        }
-        eventually(PATIENCE, "all are handled", async || {
-            (seen.lock().expect("no panic").len() == 30).then_some(())
-        })
-        .await;
-        for (delivery, id) in seen.lock().expect("no panic").iter().zip(ids) {
-            assert_eq!(delivery.event_id, Some(id));
-            assert_eq!(delivery.event().expect("an event").id(), id);
-            let tags = ["product:42", "products:list:price", "products:list:filtered"].map(str::to_owned);
-            assert_eq!(delivery.tags.as_deref(), Some(&tags[..]));
-            assert_eq!(delivery.attempt, 1);
-            assert!(delivery.commit_lsn > 0);
-        }
-    })
+    consuming(
+        &app,
+        impatient(),
+        handler,
+        Box::pin(async {
+            let mut ids = Vec::new();
+            for version in 1..=30 {
+                ids.push(app.change_price(420, version).await);
+            }
+            eventually(PATIENCE, "all are handled", async || {
+                (seen.lock().expect("no panic").len() == 30).then_some(())
+            })
+            .await;
+            for (delivery, id) in seen.lock().expect("no panic").iter().zip(ids) {
+                assert_eq!(delivery.event_id, Some(id));
+                assert_eq!(delivery.event().expect("an event").id(), id);
+                let tags = ["product:42", "products:list:price", "products:list:filtered"].map(str::to_owned);
+                assert_eq!(delivery.tags.as_deref(), Some(&tags[..]));
+                assert_eq!(delivery.attempt, 1);
+                assert!(delivery.commit_lsn > 0);
+            }
+        }),
+    )
     .await;
     relay.stop().await;
 }
@@ -94,14 +99,19 @@ async fn a_handler_that_fails_is_asked_again_and_later_ones_need_not_wait() {
             Ok(())
         }
     };
-    consuming(&app, impatient(), handler, async {
-        let second = app.change_price(2, 1).await;
-        eventually(PATIENCE, "both are handled", async || {
-            let attempts = attempts.lock().expect("no panic");
-            (attempts.get(&first) == Some(&3) && attempts.get(&second) == Some(&1)).then_some(())
-        })
-        .await;
-    })
+    consuming(
+        &app,
+        impatient(),
+        handler,
+        Box::pin(async {
+            let second = app.change_price(2, 1).await;
+            eventually(PATIENCE, "both are handled", async || {
+                let attempts = attempts.lock().expect("no panic");
+                (attempts.get(&first) == Some(&3) && attempts.get(&second) == Some(&1)).then_some(())
+            })
+            .await;
+        }),
+    )
     .await;
     assert_eq!(dead_letters(&app).await, []);
     relay.stop().await;
@@ -123,19 +133,24 @@ async fn after_five_attempts_a_message_is_a_dead_letter_and_the_others_flow() {
             Ok(())
         }
     };
-    consuming(&app, impatient(), handler, async {
-        for version in 1..=10 {
-            app.change_price(2, version).await;
-        }
-        let letters = eventually(PATIENCE, "the message is given up", async || {
-            let letters = dead_letters(&app).await;
-            (!letters.is_empty()).then_some(letters)
-        })
-        .await;
-        let expected = ("dlq.tester.mc.catalog.price.changed.1", "line one line two", "1");
-        assert_eq!(letters, [(expected.0.to_owned(), expected.1.to_owned(), expected.2.to_owned())]);
-        eventually(PATIENCE, "the server is done with all of them", async || settled(&app).await).await;
-    })
+    consuming(
+        &app,
+        impatient(),
+        handler,
+        Box::pin(async {
+            for version in 1..=10 {
+                app.change_price(2, version).await;
+            }
+            let letters = eventually(PATIENCE, "the message is given up", async || {
+                let letters = dead_letters(&app).await;
+                (!letters.is_empty()).then_some(letters)
+            })
+            .await;
+            let expected = ("dlq.tester.mc.catalog.price.changed.1", "line one line two", "1");
+            assert_eq!(letters, [(expected.0.to_owned(), expected.1.to_owned(), expected.2.to_owned())]);
+            eventually(PATIENCE, "the server is done with all of them", async || settled(&app).await).await;
+        }),
+    )
     .await;
     assert_eq!(attempts.load(Ordering::Relaxed), 5);
     assert_eq!(handled.load(Ordering::Relaxed), 10);
@@ -169,14 +184,20 @@ async fn what_can_never_be_handled_is_a_dead_letter_at_once() {
             delivery.event().map(drop).map_err(|error| Failure::Never(error.into()))
         }
     };
-    consuming(&app, impatient(), handler, async {
-        let ack = app.jetstream.publish("mc.other.thing.done.1", "no protobuf".into()).await.expect("sent");
-        ack.await.expect("stored");
-        eventually(PATIENCE, "the message is given up", async || {
-            (dead_letters(&app).await.len() == 1).then_some(())
-        })
-        .await;
-    })
+    consuming(
+        &app,
+        impatient(),
+        handler,
+        Box::pin(async {
+            let ack =
+                app.jetstream.publish("mc.other.thing.done.1", "no protobuf".into()).await.expect("sent");
+            ack.await.expect("stored");
+            eventually(PATIENCE, "the message is given up", async || {
+                (dead_letters(&app).await.len() == 1).then_some(())
+            })
+            .await;
+        }),
+    )
     .await;
     assert_eq!(attempts.load(Ordering::Relaxed), 1);
 }
@@ -212,15 +233,20 @@ async fn a_message_delivered_twice_has_its_effect_once() {
             if delivery.attempt == 1 { Err(Failure::Later(anyhow::anyhow!("crashed"))) } else { Ok(()) }
         }
     };
-    consuming(&app, impatient(), handler, async {
-        for version in 1..=5 {
-            app.change_price(1, version).await;
-        }
-        eventually(PATIENCE, "each came twice", async || {
-            (deliveries.load(Ordering::Relaxed) == 10).then_some(())
-        })
-        .await;
-    })
+    consuming(
+        &app,
+        impatient(),
+        handler,
+        Box::pin(async {
+            for version in 1..=5 {
+                app.change_price(1, version).await;
+            }
+            eventually(PATIENCE, "each came twice", async || {
+                (deliveries.load(Ordering::Relaxed) == 10).then_some(())
+            })
+            .await;
+        }),
+    )
     .await;
     let entries: i64 = sqlx::query_scalar("SELECT count(*) FROM ledger.entries")
         .fetch_one(&mut app.database.admin().await)
@@ -239,21 +265,26 @@ async fn a_consumer_survives_a_restart_and_the_loss_of_everything() {
         seen.lock().expect("no panic").insert(delivery.event_id.expect("ours"));
         async { Ok(()) }
     };
-    consuming(&app, impatient(), handler, async {
-        let saw = async |id: Uuid| {
-            eventually(PATIENCE, "the event is handled", async || {
-                seen.lock().expect("no panic").contains(&id).then_some(())
-            })
-            .await;
-        };
-        saw(app.change_price(1, 1).await).await;
-        app.nats.kill().await;
-        let while_away = app.change_price(1, 2).await;
-        app.nats.restart().await;
-        saw(while_away).await;
-        app.nats.restart_empty().await;
-        saw(app.change_price(1, 3).await).await;
-    })
+    consuming(
+        &app,
+        impatient(),
+        handler,
+        Box::pin(async {
+            let saw = async |id: Uuid| {
+                eventually(PATIENCE, "the event is handled", async || {
+                    seen.lock().expect("no panic").contains(&id).then_some(())
+                })
+                .await;
+            };
+            saw(app.change_price(1, 1).await).await;
+            app.nats.kill().await;
+            let while_away = app.change_price(1, 2).await;
+            app.nats.restart().await;
+            saw(while_away).await;
+            app.nats.restart_empty().await;
+            saw(app.change_price(1, 3).await).await;
+        }),
+    )
     .await;
     relay.stop().await;
 }

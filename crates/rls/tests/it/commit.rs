@@ -26,6 +26,19 @@ async fn an_ignored_error_is_not_a_commit() {
 }
 
 #[tokio::test]
+async fn work_that_ends_the_transaction_itself_is_found_out() {
+    let app = TestApp::start().await;
+    let meddling = app.db.run(&ALICE, Class::Write, PATIENCE, |tx| {
+        Box::pin(async move {
+            sqlx::raw_sql("COMMIT").execute(&mut *tx.statement("COMMIT")).await?;
+            Ok::<_, DatabaseError>(())
+        })
+    });
+    assert!(matches!(meddling.await, Err(DatabaseError::Aborted(_))));
+    app.write(ALICE, 1).await.expect("the connection is clean again");
+}
+
+#[tokio::test]
 async fn work_that_fails_leaves_nothing() {
     let app = TestApp::start().await;
     let failed = app.db.run(&ALICE, Class::Write, PATIENCE, |tx| {
