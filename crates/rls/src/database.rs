@@ -33,7 +33,8 @@ pub struct DatabaseConfig {
     pub pool_size: u32,
     /// Connections kept open while idle.
     pub pool_size_min: u32,
-    /// How long a transaction may wait for a connection.
+    /// How long a transaction that has its permit may wait for a connection. For the permit it waits for
+    /// at most half of its own deadline.
     pub acquire_timeout: Duration,
     /// Name shown in `pg_stat_activity`.
     pub application_name: String,
@@ -70,7 +71,6 @@ pub struct Database {
 struct Inner {
     pool: PgPool,
     permits: Permits,
-    acquire_timeout: Duration,
     queries: Arc<Queries>,
     committed: Arc<Notify>,
 }
@@ -92,7 +92,6 @@ impl Database {
             inner: Arc::new(Inner {
                 pool,
                 permits: Permits::share(pool_size),
-                acquire_timeout: config.acquire_timeout,
                 queries: Arc::new(Queries::default()),
                 committed: Arc::new(Notify::new()),
             }),
@@ -201,8 +200,10 @@ impl Inner {
         E: From<DatabaseError> + Send + 'static,
         W: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
-        let acquire_by = by.min(Instant::now() + self.acquire_timeout);
-        let Some(_permit) = self.permits.take(class, acquire_by).await else {
+        // A burst queues instead of failing, but nobody waits so long that too little time is left to work.
+        let begun = Instant::now();
+        let admit_by = begun + by.saturating_duration_since(begun) / 2;
+        let Some(_permit) = self.permits.take(class, admit_by).await else {
             let _gone = answer.send(Err(DatabaseError::Busy.into()));
             return;
         };
@@ -308,7 +309,7 @@ fn pool_options(config: &DatabaseConfig, pool_size: u32) -> PgPoolOptions {
         // transaction, free of a warning in the server's log; when it fails, because the open
         // transaction is already aborted, the connection is dropped, which is right too.
         .after_release(|connection, _| {
-            Box::pin(async move { sqlx::raw_sql("BEGIN; ROLLBACK").execute(connection).await.map(|_| true) })
+            Box::pin(async move { sqlx::raw_sql("").execute(connection).await.map(|_| true) })
         })
 }
 
@@ -373,7 +374,7 @@ async fn check_login(connection: &mut PgConnection) -> Result<(), LoginCheck> {
 #[cfg(test)]
 mod tests {
     use sqlx::migrate::Migrator;
-    use testkit::FaultProxy;
+    use testkit::{FaultProxy, eventually};
 
     use super::*;
 
@@ -401,6 +402,8 @@ mod tests {
         pool.acquire().await.expect("one connection is open");
 
         for id in 0..8 {
+            let idle = async || (pool.num_idle() == 1).then_some(());
+            eventually(Duration::from_secs(10), "the connection is back in the pool", idle).await;
             proxy.delay_to_client(Duration::from_millis(100));
             let left = timeout(Duration::from_millis(50), pool.begin()).await;
             assert!(left.is_err(), "the caller left before BEGIN was answered");
