@@ -204,6 +204,14 @@ impl Error {
             code: Cow::Owned(code.to_owned()),
             detail: detail(),
         };
+        match broken_transport(status) {
+            Some(Transport::Late) => return Self::Timeout,
+            Some(Transport::Broken) => {
+                tracing::warn!(error = %status.message(), "a service was not reached, or did not finish");
+                return Self::UpstreamUnavailable;
+            }
+            None => {}
+        }
         match (status.code(), call) {
             (Code::InvalidArgument | Code::OutOfRange, _) if reason == Some("offset_too_deep") => {
                 Self::OffsetTooDeep
@@ -253,6 +261,49 @@ impl From<tag_cache::FillFailed> for Error {
             tag_cache::FillFailed::Aborted => Self::Internal,
         }
     }
+}
+
+/// How a call ended without a word of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    /// The deadline passed.
+    Late,
+    /// There was no connection, or it broke.
+    Broken,
+}
+
+/// A status made on our own side has a source; what a service said has none.
+fn broken_transport(status: &tonic::Status) -> Option<Transport> {
+    let mut cause = Some(std::error::Error::source(status)?);
+    while let Some(error) = cause {
+        if error.is::<tonic::TimeoutExpired>() {
+            return Some(Transport::Late);
+        }
+        cause = error.source();
+    }
+    Some(Transport::Broken)
+}
+
+impl Retry {
+    /// Whether the same call may be made again. A service that was not reached has done nothing that a read
+    /// could repeat wrongly; for a change only the service's own word counts that it has not begun.
+    pub(crate) fn of(status: &tonic::Status, call: Call) -> Self {
+        let busy = status.metadata().get(REASON).is_some_and(|reason| reason == "database_busy");
+        let unreached =
+            status.code() == Code::Unavailable || broken_transport(status) == Some(Transport::Broken);
+        match call {
+            Call::Read if unreached => Self::Safe,
+            Call::Write if busy => Self::Safe,
+            Call::Read | Call::Write => Self::Unsafe,
+        }
+    }
+}
+
+/// Whether a call that failed may be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    Safe,
+    Unsafe,
 }
 
 /// A field of the contract as a JSON pointer into our bodies: `variants[0].options_json` is

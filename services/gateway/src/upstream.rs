@@ -6,10 +6,10 @@ use proto::catalog::v1::catalog_service_client::CatalogServiceClient;
 use proto::metrics::v1::metrics_service_client::MetricsServiceClient;
 use tokio::time::Instant;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use crate::config::Config;
-use crate::error::{Call, Error};
+use crate::error::{Call, Error, Retry};
 
 /// Reads for a page of the shop.
 pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(2);
@@ -20,6 +20,10 @@ pub(crate) const METRICS_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Time that a service has to report its own deadline before ours cuts it off.
 const GRACE: Duration = Duration::from_millis(50);
+/// A second try, when the first found nobody.
+const READ_ATTEMPTS_MAX: u32 = 2;
+/// A change waits in this queue rather than in its sender's patience.
+const WRITE_ATTEMPTS_MAX: u32 = 4;
 /// A retry with less time than this left would only add load.
 const RETRY_TIME_MIN: Duration = Duration::from_millis(100);
 
@@ -45,24 +49,39 @@ impl Upstream {
     }
 }
 
-/// Calls once; for changes.
-pub(crate) async fn once<M, R, F>(
+/// Changes something. Tried again only while the service says that it was too busy to begin.
+pub(crate) async fn write<M, R, F>(
     message: M,
     deadline: Duration,
     bearer: Option<&str>,
-    call: impl FnOnce(Request<M>) -> F,
+    call: impl FnMut(Request<M>) -> F,
 ) -> Result<R, Error>
 where
+    M: Clone,
     F: Future<Output = Result<Response<R>, Status>>,
 {
-    attempt(message, deadline, bearer, call).await.map_err(|status| Error::from_status(&status, Call::Write))
+    attempts(message, deadline, bearer, Call::Write, call).await
 }
 
-/// Calls, and once more when the service was not reached; for reads.
+/// Reads something. Tried once more when the service was not reached.
 pub(crate) async fn read<M, R, F>(
     message: M,
     deadline: Duration,
     bearer: Option<&str>,
+    call: impl FnMut(Request<M>) -> F,
+) -> Result<R, Error>
+where
+    M: Clone,
+    F: Future<Output = Result<Response<R>, Status>>,
+{
+    attempts(message, deadline, bearer, Call::Read, call).await
+}
+
+async fn attempts<M, R, F>(
+    message: M,
+    deadline: Duration,
+    bearer: Option<&str>,
+    kind: Call,
     mut call: impl FnMut(Request<M>) -> F,
 ) -> Result<R, Error>
 where
@@ -70,20 +89,26 @@ where
     F: Future<Output = Result<Response<R>, Status>>,
 {
     let started = Instant::now();
-    let first = attempt(message.clone(), deadline, bearer, &mut call).await;
-    let status = match first {
-        Ok(reply) => return Ok(reply),
-        Err(status) => status,
+    let attempts_max = match kind {
+        Call::Read => READ_ATTEMPTS_MAX,
+        Call::Write => WRITE_ATTEMPTS_MAX,
     };
-    let left = deadline.saturating_sub(started.elapsed());
-    if status.code() != Code::Unavailable || left < RETRY_TIME_MIN {
-        return Err(Error::from_status(&status, Call::Read));
+    let mut made = 1;
+    loop {
+        let left = deadline.saturating_sub(started.elapsed());
+        let status = match attempt(message.clone(), left, bearer, &mut call).await {
+            Ok(reply) => return Ok(reply),
+            Err(status) => status,
+        };
+        let left = deadline.saturating_sub(started.elapsed());
+        let again = Retry::of(&status, kind) == Retry::Safe && made < attempts_max && left > RETRY_TIME_MIN;
+        if !again {
+            return Err(Error::from_status(&status, kind));
+        }
+        made += 1;
+        // At random, so that those who were turned away together do not come back together.
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(10..100)).min(left / 2)).await;
     }
-    let pause = Duration::from_millis(fastrand::u64(10..100)).min(left / 2);
-    tokio::time::sleep(pause).await;
-    let left = deadline.saturating_sub(started.elapsed());
-    let second = attempt(message, left, bearer, call).await;
-    second.map_err(|status| Error::from_status(&status, Call::Read))
 }
 
 async fn attempt<M, R, F>(

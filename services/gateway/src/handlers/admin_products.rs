@@ -25,7 +25,7 @@ use crate::listing::Listing;
 use crate::negotiation::{EntityTag, none_match_names, tags};
 use crate::query::Query;
 use crate::routes::Route;
-use crate::upstream::{READ_DEADLINE, WRITE_DEADLINE, once, read};
+use crate::upstream::{READ_DEADLINE, WRITE_DEADLINE, read, write};
 use crate::views::{self, Pagination, ProductSummary};
 
 /// A page of products, inactive ones included.
@@ -122,9 +122,10 @@ pub(crate) async fn create(request: HttpRequest, payload: web::Payload) -> Resul
     let (fields, variants) = bodies::new_product(body::json(&request, payload).await?)?;
     let message = CreateProductRequest { fields: Some(fields), variants };
     let (product, token) = gate
-        .change(async move |mut writer| {
-            let reply = once(message, WRITE_DEADLINE, caller.bearer(), |request| async {
-                writer.catalog.create_product(request).await
+        .change(async move |writer| {
+            let reply = write(message, WRITE_DEADLINE, caller.bearer(), |request| {
+                let mut catalog = writer.catalog.clone();
+                async move { catalog.create_product(request).await }
             })
             .await?;
             Ok((reply.product, reply.receipts))
@@ -160,9 +161,10 @@ pub(crate) async fn replace(request: HttpRequest, payload: web::Payload) -> Resu
     let message =
         UpdateProductRequest { id: change.id, expected_version: change.version, fields: Some(fields) };
     let caller = change.caller.clone();
-    let made = change.gate.change(async move |mut writer| {
-        let reply = once(message, WRITE_DEADLINE, caller.bearer(), |request| async {
-            writer.catalog.update_product(request).await
+    let made = change.gate.change(async move |writer| {
+        let reply = write(message, WRITE_DEADLINE, caller.bearer(), |request| {
+            let mut catalog = writer.catalog.clone();
+            async move { catalog.update_product(request).await }
         })
         .await?;
         Ok((reply.product, reply.receipts))
@@ -191,9 +193,10 @@ pub(crate) async fn patch(request: HttpRequest, payload: web::Payload) -> Result
     message.id = change.id;
     message.expected_version = change.version;
     let caller = change.caller.clone();
-    let made = change.gate.change(async move |mut writer| {
-        let reply = once(message, WRITE_DEADLINE, caller.bearer(), |request| async {
-            writer.catalog.patch_product(request).await
+    let made = change.gate.change(async move |writer| {
+        let reply = write(message, WRITE_DEADLINE, caller.bearer(), |request| {
+            let mut catalog = writer.catalog.clone();
+            async move { catalog.patch_product(request).await }
         })
         .await?;
         Ok((reply.product, reply.receipts))
@@ -219,9 +222,10 @@ pub(crate) async fn delete(request: HttpRequest) -> Result<HttpResponse, Error> 
     let change = Change::begin(&request).await?;
     let message = DeleteProductRequest { id: change.id, expected_version: change.version };
     let caller = change.caller.clone();
-    let made = change.gate.change(async move |mut writer| {
-        let reply = once(message, WRITE_DEADLINE, caller.bearer(), |request| async {
-            writer.catalog.delete_product(request).await
+    let made = change.gate.change(async move |writer| {
+        let reply = write(message, WRITE_DEADLINE, caller.bearer(), |request| {
+            let mut catalog = writer.catalog.clone();
+            async move { catalog.delete_product(request).await }
         })
         .await?;
         Ok((None, reply.receipts))
@@ -252,9 +256,10 @@ pub(crate) async fn change_prices(
     let prices = bodies::prices(body::json(&request, payload).await?)?;
     let message = ChangePricesRequest { product_id: change.id, expected_version: change.version, prices };
     let caller = change.caller.clone();
-    let made = change.gate.change(async move |mut writer| {
-        let reply = once(message, WRITE_DEADLINE, caller.bearer(), |request| async {
-            writer.catalog.change_prices(request).await
+    let made = change.gate.change(async move |writer| {
+        let reply = write(message, WRITE_DEADLINE, caller.bearer(), |request| {
+            let mut catalog = writer.catalog.clone();
+            async move { catalog.change_prices(request).await }
         })
         .await?;
         Ok((reply.product, reply.receipts))

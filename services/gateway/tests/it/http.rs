@@ -454,3 +454,22 @@ async fn a_drain_answers_what_is_under_way_and_says_goodbye() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_change_waits_for_a_busy_service_but_is_never_made_twice() {
+    let shop = Shop::open().await;
+    let change = |version: i64, amount: i64| {
+        shop.request_as("staff", Method::PUT, "/api/v1/admin/products/5/prices")
+            .header("if-match", format!("\"p-5-v{version}\""))
+            .json(&json!({"prices": [{"variant_id": 50, "amount": amount}]}))
+            .send()
+    };
+    shop.catalog.refuse_next(2, "database_busy");
+    let done = change(1, 500).await.expect("an answer");
+    assert_eq!((done.status().as_u16(), shop.catalog.price(5), shop.catalog.calls()), (200, 500, 3));
+
+    shop.catalog.forget_calls();
+    shop.catalog.refuse_next(1, "database_unavailable");
+    check_problem(change(2, 600).await.expect("an answer"), 503, "upstream_unavailable").await;
+    assert_eq!((shop.catalog.price(5), shop.catalog.calls()), (500, 1));
+}

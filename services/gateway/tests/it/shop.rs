@@ -188,6 +188,7 @@ pub(crate) struct ScriptedCatalog {
     products: Mutex<BTreeMap<i64, Product>>,
     calls: AtomicU64,
     failure: Mutex<Option<Code>>,
+    refusals: Mutex<(u32, &'static str)>,
     delay: Mutex<Duration>,
     last_bearer: Mutex<Option<String>>,
 }
@@ -208,6 +209,11 @@ impl ScriptedCatalog {
 
     pub(crate) fn fail(&self, failure: Option<Code>) {
         *self.failure.lock().expect("no panic") = failure;
+    }
+
+    /// The next calls are answered UNAVAILABLE with this reason.
+    pub(crate) fn refuse_next(&self, calls: u32, reason: &'static str) {
+        *self.refusals.lock().expect("no panic") = (calls, reason);
     }
 
     pub(crate) fn dawdle(&self, delay: Duration) {
@@ -233,6 +239,15 @@ impl ScriptedCatalog {
         *self.last_bearer.lock().expect("no panic") = bearer.map(str::to_owned);
         let delay = *self.delay.lock().expect("no panic");
         tokio::time::sleep(delay).await;
+        {
+            let mut refusals = self.refusals.lock().expect("no panic");
+            if refusals.0 > 0 {
+                refusals.0 -= 1;
+                let mut refusal = Status::unavailable("as the test asked");
+                refusal.metadata_mut().insert("mc-reason", refusals.1.parse().expect("ASCII"));
+                return Err(refusal);
+            }
+        }
         match *self.failure.lock().expect("no panic") {
             Some(code) => Err(Status::new(code, "as the test asked")),
             None => Ok(()),
