@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program talks to its user")]
 
+mod bench;
 mod ci;
 mod codegen;
 mod layering;
@@ -31,6 +32,12 @@ enum Chore {
     Sqlx(Check),
     /// Check the rules about who may depend on what
     Layering,
+    /// Measure a shop of its own on this machine: `bench hit`, `bench freshness`, `bench sql`, `bench help`
+    Bench {
+        /// The benchmark and its options
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<String>,
+    },
 }
 
 #[derive(Args)]
@@ -65,6 +72,7 @@ impl Chore {
             Self::Codegen(check) => codegen::run(check.freshness()),
             Self::Sqlx(check) => sqlx_cache::run(check.freshness()).await,
             Self::Layering => layering::run(),
+            Self::Bench { arguments } => bench::run(&arguments),
         }
     }
 }
