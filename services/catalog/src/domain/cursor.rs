@@ -68,6 +68,7 @@ pub(crate) enum SortValue {
     Price(i64),
     Name(String),
     Rank(f32),
+    Popularity(i64),
 }
 
 impl Cursor {
@@ -99,6 +100,10 @@ impl Cursor {
             SortValue::Rank(rank) => {
                 bytes.push(b'r');
                 bytes.extend_from_slice(&rank.to_bits().to_le_bytes());
+            }
+            SortValue::Popularity(popularity) => {
+                bytes.push(b'o');
+                bytes.extend_from_slice(&popularity.to_le_bytes());
             }
         }
         let mac = mac(key, question, &bytes);
@@ -147,6 +152,7 @@ impl Cursor {
                 SortValue::CreatedAt(at)
             }
             b'p' => SortValue::Price(i64::from_le_bytes(value.try_into().ok()?)),
+            b'o' => SortValue::Popularity(i64::from_le_bytes(value.try_into().ok()?)),
             b'n' => SortValue::Name(std::str::from_utf8(value).ok()?.to_owned()),
             b'r' => SortValue::Rank(f32::from_bits(u32::from_le_bytes(value.try_into().ok()?))),
             _ => return None,
@@ -182,6 +188,7 @@ mod tests {
                 SortValue::CreatedAt(OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap())
             }),
             any::<i64>().prop_map(SortValue::Price),
+            any::<i64>().prop_map(SortValue::Popularity),
             "\\PC{0,200}".prop_map(SortValue::Name),
             (0.0_f32..1e6).prop_map(SortValue::Rank),
         ]

@@ -8,6 +8,8 @@ const PER_PAGE_MAX: u32 = 100;
 const OFFSET_ROWS_MAX: u64 = 10_000;
 /// Totals of filtered lists are exact up to here.
 pub(crate) const COUNT_MAX: i64 = 10_000;
+/// Words that more products hold are common.
+pub(crate) const RARE_MAX: i64 = 2_000;
 const SHELF_MAX: u32 = 50;
 
 /// A part of a list, ready to be looked up.
@@ -110,6 +112,18 @@ pub(crate) enum SortBy {
     Name,
     /// How well the words were found; only with a search.
     Relevance,
+    /// How often people buy it; stands in for relevance where nearly everything is relevant.
+    Popularity,
+}
+
+/// How much a search says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frequency {
+    /// Few products hold the words: they are looked up, and ranked by how they hold them.
+    Rare,
+    /// So many products hold the words that a walk through any list meets them all the time, and that
+    /// ranking would say nothing but cost much.
+    Common,
 }
 
 /// Which end comes first.
@@ -220,6 +234,7 @@ pub(crate) fn fingerprint(filter: &Filter, sort: Sort) -> Fingerprint {
         SortBy::Price => 2,
         SortBy::Name => 3,
         SortBy::Relevance => 4,
+        SortBy::Popularity => 5,
     });
     number(match sort.order {
         Order::Ascending => 1,

@@ -5,15 +5,15 @@ use proto::catalog::v1::{ListProductsRequest, ListProductsResponse, Pagination};
 use rls::Tx;
 
 use super::Call;
-use crate::domain::cursor::{Cursor, CursorKey, Direction};
+use crate::domain::cursor::{Cursor, CursorKey, Direction, SortValue};
 use crate::domain::listing::{
-    CategoryKey, Count, Filter, Listing, Order, PageNumber, Part, PerPage, PriceRange, Sort, SortBy,
-    Visibility, fingerprint,
+    CategoryKey, Count, Filter, Frequency, Listing, Order, PageNumber, Part, PerPage, PriceRange, Sort,
+    SortBy, Visibility, fingerprint,
 };
 use crate::domain::{CategoryId, Invalid, text};
 use crate::error::{Error, Missing};
 use crate::store::listing::{Listed, Slice, Source};
-use crate::store::totals::{Counted, Scope, Total};
+use crate::store::totals::{Question, Scope, Total};
 use crate::store::{listing, totals};
 use crate::wire;
 
@@ -80,6 +80,8 @@ fn sort(sort: i32, searching: bool) -> Result<Sort, Invalid> {
 
 struct Found {
     rows: Vec<Listed>,
+    /// What the rows are really sorted by.
+    by: SortBy,
     category_path: Vec<i64>,
     total: Option<Total>,
 }
@@ -87,34 +89,24 @@ struct Found {
 /// Two statements at most: category and total, then the rows.
 async fn find(tx: &mut Tx, wanted: Listing) -> Result<Found, Error> {
     let Filter { category, prices, search, visibility } = wanted.filter;
-    let wants_total = wanted.count == Count::Wanted;
-    // Without the other filters a counter answers, and the category has to be looked up anyway.
-    let counted = if wants_total {
-        Counted { prices, words: search.as_deref(), visibility }
-    } else {
-        Counted { prices: PriceRange::ALL, words: None, visibility }
-    };
-    let (scope, total) = match &category {
-        Some(category) => {
-            let scope =
-                totals::scope(tx, category, counted).await?.ok_or(Error::NotFound(Missing::Category))?;
-            let total = scope.total;
-            (Some(scope), wants_total.then_some(total))
+    let question = Question { prices, words: search.as_deref(), visibility, count: wanted.count };
+    let (scope, totals) = match (&category, wanted.count) {
+        (Some(category), _) => {
+            let scope = totals::scope(tx, category, question).await?;
+            let scope = scope.ok_or(Error::NotFound(Missing::Category))?;
+            let totals = scope.totals;
+            (Some(scope), Some(totals))
         }
-        None if wants_total => (None, Some(totals::total(tx, counted).await?)),
-        None => (None, None),
+        (None, Count::Skipped) if search.is_none() => (None, None),
+        (None, Count::Wanted | Count::Skipped) => (None, Some(totals::total(tx, question).await?)),
     };
     let (category_path, categories) = match scope {
         Some(Scope { path, categories, .. }) => (path, Some(categories)),
         None => (Vec::new(), None),
     };
+    let total = totals.map(|totals| totals.total).filter(|_| wanted.count == Count::Wanted);
+    let frequency = totals.map_or(Frequency::Rare, |totals| totals.frequency);
 
-    let source = match (visibility, search, categories) {
-        (Visibility::Every, words, categories) => Source::Every { words, categories },
-        (Visibility::Active, Some(words), categories) => Source::Words { words, categories },
-        (Visibility::Active, None, Some(categories)) => Source::Categories(categories),
-        (Visibility::Active, None, None) => Source::Active,
-    };
     let (order, past, offset) = match wanted.part {
         Part::Page(page) => (wanted.sort.order, None, page.offset(wanted.per_page)),
         Part::At(cursor) => match cursor.direction {
@@ -122,14 +114,30 @@ async fn find(tx: &mut Tx, wanted: Listing) -> Result<Found, Error> {
             Direction::Previous => (wanted.sort.order.reversed(), Some(cursor.row), 0),
         },
     };
+    let by = match (wanted.sort.by, past.as_ref().map(|row| &row.value), frequency) {
+        // A list that was begun in one order goes on in it.
+        (SortBy::Relevance, Some(SortValue::Popularity(_)), _) => SortBy::Popularity,
+        (SortBy::Relevance, Some(_), _) => SortBy::Relevance,
+        (SortBy::Relevance, None, Frequency::Common) => SortBy::Popularity,
+        (by, _, _) => by,
+    };
+    let source = match (visibility, search, categories) {
+        (Visibility::Every, words, categories) => Source::Every { words, categories },
+        (Visibility::Active, Some(words), categories) => match frequency {
+            Frequency::Common if by != SortBy::Relevance => Source::Walk { words, categories },
+            Frequency::Common | Frequency::Rare => Source::Lookup { words, categories },
+        },
+        (Visibility::Active, None, Some(categories)) => Source::Categories(categories),
+        (Visibility::Active, None, None) => Source::Active,
+    };
     // One row more than shown says whether the list goes on.
     let limit = i64::from(wanted.per_page.get()) + 1;
-    let slice = Slice { source, prices, by: wanted.sort.by, order, past, limit, offset };
-    Ok(Found { rows: listing::products(tx, &slice).await?, category_path, total })
+    let slice = Slice { source, prices, by, order, past, limit, offset };
+    Ok(Found { rows: listing::products(tx, &slice).await?, by, category_path, total })
 }
 
 fn reply(wanted: &Listing, found: Found, key: &CursorKey) -> ListProductsResponse {
-    let Found { mut rows, category_path, total } = found;
+    let Found { mut rows, by, category_path, total } = found;
     let per_page = wanted.per_page.get();
     let goes_on = rows.len() > per_page as usize;
     rows.truncate(per_page as usize);
@@ -143,9 +151,8 @@ fn reply(wanted: &Listing, found: Found, key: &CursorKey) -> ListProductsRespons
     };
 
     let question = fingerprint(&wanted.filter, wanted.sort);
-    let cursor = |direction, row: &Listed, page| {
-        Cursor { direction, row: row.place(wanted.sort.by), page }.encode(key, question)
-    };
+    let cursor =
+        |direction, row: &Listed, page| Cursor { direction, row: row.place(by), page }.encode(key, question);
     let next = rows.last().filter(|_| has_next);
     let previous = rows.first().filter(|_| has_previous);
     let pagination = Pagination {

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 
 use crate::domain::cursor::{Place, SortValue};
-use crate::domain::listing::{Order, PriceRange, ShelfSize, SortBy};
+use crate::domain::listing::{Order, PriceRange, RARE_MAX, ShelfSize, SortBy};
 use crate::domain::price::Price;
 use crate::domain::product::{CategoryRef, Image, Summary};
 
@@ -18,6 +18,8 @@ const EARLIEST: OffsetDateTime = datetime!(0001-01-01 00:00 UTC);
 const LATEST: OffsetDateTime = datetime!(9999-12-31 23:59:59 UTC);
 /// Sorts behind every text in byte order.
 const LAST_NAME: &str = "\u{10FFFF}";
+/// Products that a lookup may find: room for words that became common since a list was begun.
+const LOOKUP_MAX: i64 = 2 * RARE_MAX;
 
 /// What is cut out of a list.
 #[derive(Debug)]
@@ -41,8 +43,10 @@ pub(crate) enum Source {
     Active,
     /// Active products of these categories.
     Categories(Vec<i64>),
-    /// Active products in which these words are found, of these categories or of all.
-    Words { words: String, categories: Option<Vec<i64>> },
+    /// Active products in which these rare words are found, of these categories or of all.
+    Lookup { words: String, categories: Option<Vec<i64>> },
+    /// The same for common words.
+    Walk { words: String, categories: Option<Vec<i64>> },
     /// Inactive ones too; for staff.
     Every { words: Option<String>, categories: Option<Vec<i64>> },
 }
@@ -52,6 +56,7 @@ pub(crate) enum Source {
 pub(crate) struct Listed {
     pub(crate) summary: Summary,
     name_norm: String,
+    popularity: i64,
     rank: Option<f32>,
 }
 
@@ -63,6 +68,7 @@ impl Listed {
             SortBy::Price => SortValue::Price(self.summary.price.amount),
             SortBy::Name => SortValue::Name(self.name_norm.clone()),
             SortBy::Relevance => SortValue::Rank(self.rank.unwrap_or_default()),
+            SortBy::Popularity => SortValue::Popularity(self.popularity),
         };
         Place { value, id: self.summary.id }
     }
@@ -75,6 +81,7 @@ struct Row {
     slug: String,
     name: String,
     name_norm: String,
+    popularity: i64,
     rank: Option<f32>,
     price_min_amount: i64,
     compare_at_amount: Option<i64>,
@@ -132,19 +139,20 @@ impl From<Row> for Listed {
             process: row.process,
             sca_score_tenths: row.sca_score_tenths,
         };
-        Self { summary, name_norm: row.name_norm, rank: row.rank }
+        Self { summary, name_norm: row.name_norm, popularity: row.popularity, rank: row.rank }
     }
 }
 
 /// The products `p` that `$rows` selects, in `$order`, as the columns of `Row`.
 macro_rules! listed {
-    ($tx:expr, $name:literal, [$($rows:literal)+], order = $order:literal, $($argument:expr),* $(,)?) => {
+    ($tx:expr, $name:expr, [$($rows:literal)+], order = $order:literal, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             r#"SELECT p.id                         AS "id!",
                       p.slug                       AS "slug!",
                       p.name                       AS "name!",
                       p.name_norm                  AS "name_norm!",
+                      p.popularity                 AS "popularity!",
                       p.rank                       AS "rank?",
                       p.price_min_amount           AS "price_min_amount!: i64",
                       p.compare_at_amount          AS "compare_at_amount?: i64",
@@ -184,12 +192,12 @@ macro_rules! listed {
 
 /// Active products in the order of one index.
 macro_rules! active {
-    ($tx:expr, $slice:expr, $name:literal, $past:literal, $order:literal, $bound:expr) => {
+    ($tx:expr, $slice:expr, $name:expr, $rank:literal, $past:literal, $order:literal, $bound:expr) => {
         listed!(
             $tx,
             $name,
             [
-                "SELECT p.*, NULL::real AS rank
+                "SELECT p.*, " $rank " AS rank
                    FROM products p
                   WHERE p.is_active AND p.price_min_amount BETWEEN $3 AND $4 AND " $past "
                   ORDER BY " $order "
@@ -208,12 +216,15 @@ macro_rules! active {
 
 /// Active products of some categories: the first rows of each, found in the order of its index, merged.
 macro_rules! of_categories {
-    ($tx:expr, $slice:expr, $name:literal, $past:literal, $order:literal, $bound:expr, $categories:expr) => {
+    (
+        $tx:expr, $slice:expr, $name:expr, $rank:literal, $past:literal, $order:literal, $bound:expr,
+        $categories:expr
+    ) => {
         listed!(
             $tx,
             $name,
             [
-                "SELECT p.*, NULL::real AS rank
+                "SELECT p.*, " $rank " AS rank
                    FROM unnest($7::bigint[]) AS scope (category_id)
                   CROSS JOIN LATERAL (
                         SELECT p.*
@@ -237,20 +248,56 @@ macro_rules! of_categories {
     };
 }
 
-/// Active products in which words are found. `catalog.matching` and `catalog.ranked` say which.
-macro_rules! with_words {
-    ($tx:expr, $slice:expr, $name:literal, $found:literal, $past:literal, $order:literal, $bound:expr, $words:expr, $categories:expr) => {
+/// Active products in which rare words are found: first the words, then the order.
+macro_rules! lookup {
+    (
+        $tx:expr, $slice:expr, $name:expr, $rank:literal, $past:literal, $order:literal, $bound:expr,
+        $words:expr, $categories:expr
+    ) => {
         listed!(
             $tx,
             $name,
             [
                 "SELECT p.*
-                   FROM (SELECT p.*, found.rank
-                           FROM " $found " found
+                   FROM (SELECT p.*, " $rank " AS rank
+                           FROM catalog.matching(websearch_to_tsquery('app.mc_pt', $7), $9) AS found (id)
                            JOIN products p ON p.id = found.id
                           WHERE p.is_active AND p.price_min_amount BETWEEN $3 AND $4
                             AND ($8::bigint[] IS NULL OR p.category_id = ANY ($8))) p
                   WHERE " $past "
+                  ORDER BY " $order "
+                  LIMIT $5 OFFSET $6"
+            ],
+            order = $order,
+            $bound,
+            $slice.past_id(),
+            $slice.prices.min,
+            $slice.prices.max,
+            $slice.limit,
+            $slice.offset,
+            $words,
+            $categories as Option<&[i64]>,
+            LOOKUP_MAX,
+        )
+    };
+}
+
+/// Active products in which common words are found: through the order, stopping at every product that
+/// holds them. `IS TRUE` keeps the planner from looking all of them up.
+macro_rules! walk {
+    (
+        $tx:expr, $slice:expr, $name:expr, $rank:literal, $past:literal, $order:literal, $bound:expr,
+        $words:expr, $categories:expr
+    ) => {
+        listed!(
+            $tx,
+            $name,
+            [
+                "SELECT p.*, " $rank " AS rank
+                   FROM products p
+                  WHERE p.is_active AND p.price_min_amount BETWEEN $3 AND $4
+                    AND ($8::bigint[] IS NULL OR p.category_id = ANY ($8))
+                    AND (p.search_vector @@ websearch_to_tsquery('app.mc_pt', $7)) IS TRUE AND " $past "
                   ORDER BY " $order "
                   LIMIT $5 OFFSET $6"
             ],
@@ -269,14 +316,16 @@ macro_rules! with_words {
 
 /// All products for staff, who list rarely and filter freely.
 macro_rules! every {
-    ($tx:expr, $slice:expr, $name:literal, $past:literal, $order:literal, $bound:expr, $words:expr, $categories:expr) => {
+    (
+        $tx:expr, $slice:expr, $name:expr, $rank:literal, $past:literal, $order:literal, $bound:expr,
+        $words:expr, $categories:expr
+    ) => {
         listed!(
             $tx,
             $name,
             [
                 "SELECT p.*
-                   FROM (SELECT p.*,
-                                coalesce(ts_rank(p.search_vector, websearch_to_tsquery('app.mc_pt', $7)), 0) AS rank
+                   FROM (SELECT p.*, " $rank " AS rank
                            FROM products p
                           WHERE p.price_min_amount BETWEEN $3 AND $4
                             AND ($7::text IS NULL OR p.search_vector @@ websearch_to_tsquery('app.mc_pt', $7))
@@ -298,12 +347,62 @@ macro_rules! every {
     };
 }
 
+/// One statement of `$source` for each order that a slice can be in; those by rank are given.
+macro_rules! in_order {
+    ($source:ident, $tx:expr, $slice:expr, $label:literal, [$($more:expr),*], $($by_rank:tt)+) => {
+        match ($slice.by, $slice.order) {
+            (SortBy::CreatedAt, Order::Ascending) => $source!(
+                $tx, $slice, concat!("SELECT ", $label, " by created_at"), "NULL::real",
+                "(p.created_at, p.id) > ($1::timestamptz, $2::bigint)", "p.created_at, p.id",
+                $slice.past_created_at() $(, $more)*
+            ),
+            (SortBy::CreatedAt, Order::Descending) => $source!(
+                $tx, $slice, concat!("SELECT ", $label, " by created_at"), "NULL::real",
+                "(p.created_at, p.id) < ($1::timestamptz, $2::bigint)", "p.created_at DESC, p.id DESC",
+                $slice.past_created_at() $(, $more)*
+            ),
+            (SortBy::Price, Order::Ascending) => $source!(
+                $tx, $slice, concat!("SELECT ", $label, " by price"), "NULL::real",
+                "(p.price_min_amount, p.id) > ($1::bigint, $2::bigint)", "p.price_min_amount, p.id",
+                $slice.past_price() $(, $more)*
+            ),
+            (SortBy::Price, Order::Descending) => $source!(
+                $tx, $slice, concat!("SELECT ", $label, " by price"), "NULL::real",
+                "(p.price_min_amount, p.id) < ($1::bigint, $2::bigint)", "p.price_min_amount DESC, p.id DESC",
+                $slice.past_price() $(, $more)*
+            ),
+            (SortBy::Name, Order::Ascending) => $source!(
+                $tx, $slice, concat!("SELECT ", $label, " by name"), "NULL::real",
+                "(p.name_norm, p.id) > ($1::text, $2::bigint)", "p.name_norm, p.id",
+                $slice.past_name() $(, $more)*
+            ),
+            (SortBy::Name, Order::Descending) => $source!(
+                $tx, $slice, concat!("SELECT ", $label, " by name"), "NULL::real",
+                "(p.name_norm, p.id) < ($1::text, $2::bigint)", "p.name_norm DESC, p.id DESC",
+                $slice.past_name() $(, $more)*
+            ),
+            (SortBy::Popularity, Order::Ascending) => $source!(
+                $tx, $slice, concat!("SELECT ", $label, " by popularity"), "NULL::real",
+                "(p.popularity, p.id) > ($1::bigint, $2::bigint)", "p.popularity, p.id",
+                $slice.past_popularity() $(, $more)*
+            ),
+            (SortBy::Popularity, Order::Descending) => $source!(
+                $tx, $slice, concat!("SELECT ", $label, " by popularity"), "NULL::real",
+                "(p.popularity, p.id) < ($1::bigint, $2::bigint)", "p.popularity DESC, p.id DESC",
+                $slice.past_popularity() $(, $more)*
+            ),
+            $($by_rank)+
+        }
+    };
+}
+
 /// The products of one part of a list, in its order.
 pub(crate) async fn products(tx: &mut Tx, slice: &Slice) -> Result<Vec<Listed>, sqlx::Error> {
     let rows = match &slice.source {
         Source::Active => active(tx, slice).await,
         Source::Categories(categories) => of_categories(tx, slice, categories).await,
-        Source::Words { words, categories } => with_words(tx, slice, words, categories.as_deref()).await,
+        Source::Lookup { words, categories } => lookup(tx, slice, words, categories.as_deref()).await,
+        Source::Walk { words, categories } => walk(tx, slice, words, categories.as_deref()).await,
         Source::Every { words, categories } => {
             every(tx, slice, words.as_deref(), categories.as_deref()).await
         }
@@ -312,217 +411,47 @@ pub(crate) async fn products(tx: &mut Tx, slice: &Slice) -> Result<Vec<Listed>, 
 }
 
 async fn active(tx: &mut Tx, slice: &Slice) -> Result<Vec<Row>, sqlx::Error> {
-    match (slice.by, slice.order) {
-        (SortBy::CreatedAt, Order::Ascending) => active!(
-            tx,
-            slice,
-            "SELECT products by created_at",
-            "(p.created_at, p.id) > ($1::timestamptz, $2::bigint)",
-            "p.created_at, p.id",
-            slice.past_created_at()
-        ),
-        (SortBy::CreatedAt, Order::Descending) => active!(
-            tx,
-            slice,
-            "SELECT products by created_at",
-            "(p.created_at, p.id) < ($1::timestamptz, $2::bigint)",
-            "p.created_at DESC, p.id DESC",
-            slice.past_created_at()
-        ),
-        (SortBy::Price, Order::Ascending) => active!(
-            tx,
-            slice,
-            "SELECT products by price",
-            "(p.price_min_amount, p.id) > ($1::bigint, $2::bigint)",
-            "p.price_min_amount, p.id",
-            slice.past_price()
-        ),
-        (SortBy::Price, Order::Descending) => active!(
-            tx,
-            slice,
-            "SELECT products by price",
-            "(p.price_min_amount, p.id) < ($1::bigint, $2::bigint)",
-            "p.price_min_amount DESC, p.id DESC",
-            slice.past_price()
-        ),
-        (SortBy::Name, Order::Ascending) => active!(
-            tx,
-            slice,
-            "SELECT products by name",
-            "(p.name_norm, p.id) > ($1::text, $2::bigint)",
-            "p.name_norm, p.id",
-            slice.past_name()
-        ),
-        (SortBy::Name, Order::Descending) => active!(
-            tx,
-            slice,
-            "SELECT products by name",
-            "(p.name_norm, p.id) < ($1::text, $2::bigint)",
-            "p.name_norm DESC, p.id DESC",
-            slice.past_name()
-        ),
-        // Without words nothing is more relevant than anything else, and nothing asks for it.
-        (SortBy::Relevance, _) => Ok(Vec::new()),
-    }
+    in_order!(active, tx, slice, "products", [], (SortBy::Relevance, _) => Ok(Vec::new()))
 }
 
 async fn of_categories(tx: &mut Tx, slice: &Slice, categories: &[i64]) -> Result<Vec<Row>, sqlx::Error> {
-    match (slice.by, slice.order) {
-        (SortBy::CreatedAt, Order::Ascending) => of_categories!(
-            tx,
-            slice,
-            "SELECT products of categories by created_at",
-            "(p.created_at, p.id) > ($1::timestamptz, $2::bigint)",
-            "p.created_at, p.id",
-            slice.past_created_at(),
-            categories
-        ),
-        (SortBy::CreatedAt, Order::Descending) => of_categories!(
-            tx,
-            slice,
-            "SELECT products of categories by created_at",
-            "(p.created_at, p.id) < ($1::timestamptz, $2::bigint)",
-            "p.created_at DESC, p.id DESC",
-            slice.past_created_at(),
-            categories
-        ),
-        (SortBy::Price, Order::Ascending) => of_categories!(
-            tx,
-            slice,
-            "SELECT products of categories by price",
-            "(p.price_min_amount, p.id) > ($1::bigint, $2::bigint)",
-            "p.price_min_amount, p.id",
-            slice.past_price(),
-            categories
-        ),
-        (SortBy::Price, Order::Descending) => of_categories!(
-            tx,
-            slice,
-            "SELECT products of categories by price",
-            "(p.price_min_amount, p.id) < ($1::bigint, $2::bigint)",
-            "p.price_min_amount DESC, p.id DESC",
-            slice.past_price(),
-            categories
-        ),
-        (SortBy::Name, Order::Ascending) => of_categories!(
-            tx,
-            slice,
-            "SELECT products of categories by name",
-            "(p.name_norm, p.id) > ($1::text, $2::bigint)",
-            "p.name_norm, p.id",
-            slice.past_name(),
-            categories
-        ),
-        (SortBy::Name, Order::Descending) => of_categories!(
-            tx,
-            slice,
-            "SELECT products of categories by name",
-            "(p.name_norm, p.id) < ($1::text, $2::bigint)",
-            "p.name_norm DESC, p.id DESC",
-            slice.past_name(),
-            categories
-        ),
-        // Without words nothing is more relevant than anything else, and nothing asks for it.
-        (SortBy::Relevance, _) => Ok(Vec::new()),
-    }
+    in_order!(
+        of_categories, tx, slice, "products of categories", [categories],
+        (SortBy::Relevance, _) => Ok(Vec::new())
+    )
 }
 
-async fn with_words(
+async fn lookup(
     tx: &mut Tx,
     slice: &Slice,
     words: &str,
     categories: Option<&[i64]>,
 ) -> Result<Vec<Row>, sqlx::Error> {
-    match (slice.by, slice.order) {
-        (SortBy::CreatedAt, Order::Ascending) => with_words!(
-            tx,
-            slice,
-            "SELECT products with words by created_at",
-            "(SELECT id, NULL::real AS rank FROM catalog.matching(websearch_to_tsquery('app.mc_pt', $7)) id)",
-            "(p.created_at, p.id) > ($1::timestamptz, $2::bigint)",
-            "p.created_at, p.id",
-            slice.past_created_at(),
-            words,
-            categories
+    in_order!(
+        lookup, tx, slice, "products with rare words", [words, categories],
+        (SortBy::Relevance, Order::Ascending) => lookup!(
+            tx, slice, "SELECT products with rare words by relevance",
+            "ts_rank(p.search_vector, websearch_to_tsquery('app.mc_pt', $7))",
+            "(p.rank, p.id) > ($1::real, $2::bigint)", "p.rank, p.id", slice.past_rank(), words, categories
         ),
-        (SortBy::CreatedAt, Order::Descending) => with_words!(
-            tx,
-            slice,
-            "SELECT products with words by created_at",
-            "(SELECT id, NULL::real AS rank FROM catalog.matching(websearch_to_tsquery('app.mc_pt', $7)) id)",
-            "(p.created_at, p.id) < ($1::timestamptz, $2::bigint)",
-            "p.created_at DESC, p.id DESC",
-            slice.past_created_at(),
-            words,
-            categories
+        (SortBy::Relevance, Order::Descending) => lookup!(
+            tx, slice, "SELECT products with rare words by relevance",
+            "ts_rank(p.search_vector, websearch_to_tsquery('app.mc_pt', $7))",
+            "(p.rank, p.id) < ($1::real, $2::bigint)", "p.rank DESC, p.id DESC", slice.past_rank(), words, categories
         ),
-        (SortBy::Price, Order::Ascending) => with_words!(
-            tx,
-            slice,
-            "SELECT products with words by price",
-            "(SELECT id, NULL::real AS rank FROM catalog.matching(websearch_to_tsquery('app.mc_pt', $7)) id)",
-            "(p.price_min_amount, p.id) > ($1::bigint, $2::bigint)",
-            "p.price_min_amount, p.id",
-            slice.past_price(),
-            words,
-            categories
-        ),
-        (SortBy::Price, Order::Descending) => with_words!(
-            tx,
-            slice,
-            "SELECT products with words by price",
-            "(SELECT id, NULL::real AS rank FROM catalog.matching(websearch_to_tsquery('app.mc_pt', $7)) id)",
-            "(p.price_min_amount, p.id) < ($1::bigint, $2::bigint)",
-            "p.price_min_amount DESC, p.id DESC",
-            slice.past_price(),
-            words,
-            categories
-        ),
-        (SortBy::Name, Order::Ascending) => with_words!(
-            tx,
-            slice,
-            "SELECT products with words by name",
-            "(SELECT id, NULL::real AS rank FROM catalog.matching(websearch_to_tsquery('app.mc_pt', $7)) id)",
-            "(p.name_norm, p.id) > ($1::text, $2::bigint)",
-            "p.name_norm, p.id",
-            slice.past_name(),
-            words,
-            categories
-        ),
-        (SortBy::Name, Order::Descending) => with_words!(
-            tx,
-            slice,
-            "SELECT products with words by name",
-            "(SELECT id, NULL::real AS rank FROM catalog.matching(websearch_to_tsquery('app.mc_pt', $7)) id)",
-            "(p.name_norm, p.id) < ($1::text, $2::bigint)",
-            "p.name_norm DESC, p.id DESC",
-            slice.past_name(),
-            words,
-            categories
-        ),
-        (SortBy::Relevance, Order::Ascending) => with_words!(
-            tx,
-            slice,
-            "SELECT products with words by relevance",
-            "catalog.ranked(websearch_to_tsquery('app.mc_pt', $7))",
-            "(p.rank, p.id) > ($1::real, $2::bigint)",
-            "p.rank, p.id",
-            slice.past_rank(),
-            words,
-            categories
-        ),
-        (SortBy::Relevance, Order::Descending) => with_words!(
-            tx,
-            slice,
-            "SELECT products with words by relevance",
-            "catalog.ranked(websearch_to_tsquery('app.mc_pt', $7))",
-            "(p.rank, p.id) < ($1::real, $2::bigint)",
-            "p.rank DESC, p.id DESC",
-            slice.past_rank(),
-            words,
-            categories
-        ),
-    }
+    )
+}
+
+async fn walk(
+    tx: &mut Tx,
+    slice: &Slice,
+    words: &str,
+    categories: Option<&[i64]>,
+) -> Result<Vec<Row>, sqlx::Error> {
+    in_order!(
+        walk, tx, slice, "products with common words", [words, categories],
+        (SortBy::Relevance, _) => Ok(Vec::new())
+    )
 }
 
 async fn every(
@@ -531,88 +460,19 @@ async fn every(
     words: Option<&str>,
     categories: Option<&[i64]>,
 ) -> Result<Vec<Row>, sqlx::Error> {
-    match (slice.by, slice.order) {
-        (SortBy::CreatedAt, Order::Ascending) => every!(
-            tx,
-            slice,
-            "SELECT all products by created_at",
-            "(p.created_at, p.id) > ($1::timestamptz, $2::bigint)",
-            "p.created_at, p.id",
-            slice.past_created_at(),
-            words,
-            categories
-        ),
-        (SortBy::CreatedAt, Order::Descending) => every!(
-            tx,
-            slice,
-            "SELECT all products by created_at",
-            "(p.created_at, p.id) < ($1::timestamptz, $2::bigint)",
-            "p.created_at DESC, p.id DESC",
-            slice.past_created_at(),
-            words,
-            categories
-        ),
-        (SortBy::Price, Order::Ascending) => every!(
-            tx,
-            slice,
-            "SELECT all products by price",
-            "(p.price_min_amount, p.id) > ($1::bigint, $2::bigint)",
-            "p.price_min_amount, p.id",
-            slice.past_price(),
-            words,
-            categories
-        ),
-        (SortBy::Price, Order::Descending) => every!(
-            tx,
-            slice,
-            "SELECT all products by price",
-            "(p.price_min_amount, p.id) < ($1::bigint, $2::bigint)",
-            "p.price_min_amount DESC, p.id DESC",
-            slice.past_price(),
-            words,
-            categories
-        ),
-        (SortBy::Name, Order::Ascending) => every!(
-            tx,
-            slice,
-            "SELECT all products by name",
-            "(p.name_norm, p.id) > ($1::text, $2::bigint)",
-            "p.name_norm, p.id",
-            slice.past_name(),
-            words,
-            categories
-        ),
-        (SortBy::Name, Order::Descending) => every!(
-            tx,
-            slice,
-            "SELECT all products by name",
-            "(p.name_norm, p.id) < ($1::text, $2::bigint)",
-            "p.name_norm DESC, p.id DESC",
-            slice.past_name(),
-            words,
-            categories
-        ),
+    in_order!(
+        every, tx, slice, "all products", [words, categories],
         (SortBy::Relevance, Order::Ascending) => every!(
-            tx,
-            slice,
-            "SELECT all products by relevance",
-            "(p.rank, p.id) > ($1::real, $2::bigint)",
-            "p.rank, p.id",
-            slice.past_rank(),
-            words,
-            categories
+            tx, slice, "SELECT all products by relevance",
+            "coalesce(ts_rank(p.search_vector, websearch_to_tsquery('app.mc_pt', $7)), 0)",
+            "(p.rank, p.id) > ($1::real, $2::bigint)", "p.rank, p.id", slice.past_rank(), words, categories
         ),
         (SortBy::Relevance, Order::Descending) => every!(
-            tx,
-            slice,
-            "SELECT all products by relevance",
-            "(p.rank, p.id) < ($1::real, $2::bigint)",
-            "p.rank DESC, p.id DESC",
-            slice.past_rank(),
-            words,
-            categories
+            tx, slice, "SELECT all products by relevance",
+            "coalesce(ts_rank(p.search_vector, websearch_to_tsquery('app.mc_pt', $7)), 0)",
+            "(p.rank, p.id) < ($1::real, $2::bigint)", "p.rank DESC, p.id DESC", slice.past_rank(), words, categories
         ),
-    }
+    )
 }
 
 /// Featured products, the most popular first.
@@ -652,6 +512,14 @@ impl Slice {
     fn past_price(&self) -> i64 {
         match (&self.past, self.order) {
             (Some(Place { value: SortValue::Price(amount), .. }), _) => *amount,
+            (_, Order::Ascending) => i64::MIN,
+            (_, Order::Descending) => i64::MAX,
+        }
+    }
+
+    fn past_popularity(&self) -> i64 {
+        match (&self.past, self.order) {
+            (Some(Place { value: SortValue::Popularity(popularity), .. }), _) => *popularity,
             (_, Order::Ascending) => i64::MIN,
             (_, Order::Descending) => i64::MAX,
         }

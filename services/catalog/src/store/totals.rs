@@ -2,14 +2,24 @@
 //!
 //! Counters kept by trigger know the totals of the whole catalog and of every category. What no
 //! counter knows is counted up to a bound, and beyond it estimated from a sample of the table. A
-//! category that is asked for is resolved in the same statement.
+//! category that is asked for is resolved in the same statement, and so is whether words are common.
 
 use rls::Tx;
 
-use crate::domain::listing::{COUNT_MAX, CategoryKey, PriceRange, Visibility};
+use crate::domain::listing::{COUNT_MAX, CategoryKey, Count, Frequency, PriceRange, RARE_MAX, Visibility};
 
 /// Rows that an estimate looks at: about 3 % off for a list of a fifth of the catalog.
 const SAMPLE_ROWS: f64 = 5_000.0;
+
+/// What is counted beside the category.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question<'a> {
+    pub(crate) prices: PriceRange,
+    pub(crate) words: Option<&'a str>,
+    pub(crate) visibility: Visibility,
+    /// When skipped, the total in the answer means nothing, and costs little.
+    pub(crate) count: Count,
+}
 
 /// How many rows there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,42 +28,57 @@ pub(crate) enum Total {
     About(i64),
 }
 
-/// A category with everything below it, and how many of the products asked for are in there.
+/// How many products are meant, and how many hold the words; without words, none are common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Totals {
+    pub(crate) total: Total,
+    pub(crate) frequency: Frequency,
+}
+
+/// A category with everything below it, and what is meant in there.
 #[derive(Debug)]
 pub(crate) struct Scope {
     /// Root first, the category itself last.
     pub(crate) path: Vec<i64>,
     /// The category and its descendants.
     pub(crate) categories: Vec<i64>,
-    pub(crate) total: Total,
+    pub(crate) totals: Totals,
 }
 
-/// What is counted beside the category.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Counted<'a> {
-    pub(crate) prices: PriceRange,
-    pub(crate) words: Option<&'a str>,
-    pub(crate) visibility: Visibility,
-}
-
-impl Counted<'_> {
+impl Question<'_> {
     /// Nothing but a category, if at all: a counter knows.
     fn has_counter(&self) -> bool {
-        self.prices == PriceRange::ALL && self.words.is_none()
+        self.words.is_none() && (self.prices == PriceRange::ALL || self.count == Count::Skipped)
+    }
+
+    fn count_max(&self) -> i64 {
+        match self.count {
+            Count::Wanted => COUNT_MAX,
+            Count::Skipped => 0,
+        }
+    }
+
+    fn sample_rows(&self) -> f64 {
+        match self.count {
+            Count::Wanted => SAMPLE_ROWS,
+            Count::Skipped => 0.0,
+        }
     }
 }
 
-struct Count {
+struct TotalsRow {
     counted: i64,
     estimated: Option<i64>,
+    is_common: bool,
 }
 
-impl From<Count> for Total {
-    fn from(Count { counted, estimated }: Count) -> Self {
-        match estimated {
+impl From<TotalsRow> for Totals {
+    fn from(TotalsRow { counted, estimated, is_common }: TotalsRow) -> Self {
+        let total = match estimated {
             Some(estimated) => Total::About(estimated.max(counted)),
             None => Total::Exactly(counted),
-        }
+        };
+        Self { total, frequency: if is_common { Frequency::Common } else { Frequency::Rare } }
     }
 }
 
@@ -62,67 +87,84 @@ struct ScopeRow {
     categories: Vec<i64>,
     counted: i64,
     estimated: Option<i64>,
+    is_common: bool,
 }
 
 impl From<ScopeRow> for Scope {
     fn from(row: ScopeRow) -> Self {
-        let ScopeRow { path, categories, counted, estimated } = row;
-        Self { path, categories, total: Count { counted, estimated }.into() }
+        let ScopeRow { path, categories, counted, estimated, is_common } = row;
+        Self { path, categories, totals: TotalsRow { counted, estimated, is_common }.into() }
     }
 }
 
-/// Counts the rows of `$from` up to a bound, else estimates by the rows of `products p` for which `$sample`.
+/// Counts products `p` up to a bound, else estimates how many there are for which `$meant`.
+///
+/// `$rows` selects them; where it says `found`, that is what holds the words: `$found`.
 macro_rules! count {
-    ($tx:expr, $name:literal, from = $from:literal, sample = $sample:literal, $($argument:expr),* $(,)?) => {
+    (
+        $tx:expr, $question:expr, $name:literal,
+        found = $found:literal, rows = [$($rows:literal)+], meant = [$($meant:literal)+], $($argument:expr),* $(,)?
+    ) => {
         sqlx::query_as!(
-            Count,
-            r#"WITH bounded AS (SELECT count(*) AS rows FROM (SELECT FROM "# + $from + r#" LIMIT $2::bigint + 1) found),
+            TotalsRow,
+            r#"WITH found   AS MATERIALIZED ("# + $found + r#"),
+                    bounded AS (SELECT ("# + $($rows +)+ r#") AS rows),
                     sample  AS (SELECT least(100.0, 100.0 * $1::float8 / greatest(sum(active), 1)) AS percent
                                   FROM product_counts)
-               SELECT bounded.rows AS "counted!",
-                      CASE WHEN bounded.rows > $2
+               SELECT bounded.rows                        AS "counted!",
+                      CASE WHEN bounded.rows > $2::bigint AND $1 > 0
                            THEN (SELECT count(*) * 100.0 / (SELECT percent FROM sample)
                                    FROM products p TABLESAMPLE SYSTEM ((SELECT percent FROM sample)) REPEATABLE (1)
-                                  WHERE "# + $sample + r#")::bigint
-                      END AS "estimated?"
+                                  WHERE "# + $($meant +)+ r#")::bigint
+                      END                                 AS "estimated?",
+                      (SELECT count(*) FROM found) > $3::bigint AS "is_common!"
                  FROM bounded"#,
-            SAMPLE_ROWS,
-            COUNT_MAX,
+            $question.sample_rows(),
+            $question.count_max(),
+            RARE_MAX,
+            $question.prices.min,
+            $question.prices.max,
             $($argument),*
         )
         .fetch_one(&mut *$tx.statement($name))
         .await
-        .map(Total::from)
+        .map(Totals::from)
     };
 }
 
-/// The same within the category `$3` or `$4` and below it, whose ids are `scope.categories`.
+/// The same within category `$6` or `$7` and below it, whose ids are `scope.categories`.
 macro_rules! count_in_category {
-    ($tx:expr, $name:literal, from = $from:literal, sample = $sample:literal, $id:expr, $slug:expr, $($argument:expr),* $(,)?) => {
+    (
+        $tx:expr, $question:expr, $category:expr, $name:literal,
+        found = $found:literal, rows = [$($rows:literal)+], meant = [$($meant:literal)+], $($argument:expr),* $(,)?
+    ) => {
         sqlx::query_as!(
             ScopeRow,
-            r#"WITH scope AS MATERIALIZED (
+            r#"WITH found   AS MATERIALIZED ("# + $found + r#"),
+                    scope   AS MATERIALIZED (
                         SELECT c.path, ARRAY(SELECT s.id FROM categories s WHERE s.path @> ARRAY[c.id]) AS categories
                           FROM categories c
-                         WHERE ($3::bigint IS NULL OR c.id = $3) AND ($4::text IS NULL OR c.slug = $4)),
-                    bounded AS (SELECT count(*) AS rows
-                                  FROM scope
-                                 CROSS JOIN LATERAL (SELECT FROM "# + $from + r#" LIMIT $2::bigint + 1) found),
+                         WHERE ($6::bigint IS NULL OR c.id = $6) AND ($7::text IS NULL OR c.slug = $7)),
+                    bounded AS (SELECT ("# + $($rows +)+ r#") AS rows FROM scope),
                     sample  AS (SELECT least(100.0, 100.0 * $1::float8 / greatest(sum(active), 1)) AS percent
                                   FROM product_counts)
-               SELECT scope.path       AS "path!",
-                      scope.categories AS "categories!",
-                      bounded.rows     AS "counted!",
-                      CASE WHEN bounded.rows > $2
+               SELECT scope.path                          AS "path!",
+                      scope.categories                    AS "categories!",
+                      bounded.rows                        AS "counted!",
+                      CASE WHEN bounded.rows > $2::bigint AND $1 > 0
                            THEN (SELECT count(*) * 100.0 / (SELECT percent FROM sample)
                                    FROM products p TABLESAMPLE SYSTEM ((SELECT percent FROM sample)) REPEATABLE (1)
-                                  WHERE p.category_id = ANY (scope.categories) AND "# + $sample + r#")::bigint
-                      END AS "estimated?"
+                                  WHERE p.category_id = ANY (scope.categories) AND "# + $($meant +)+ r#")::bigint
+                      END                                 AS "estimated?",
+                      (SELECT count(*) FROM found) > $3::bigint AS "is_common!"
                  FROM scope CROSS JOIN bounded"#,
-            SAMPLE_ROWS,
-            COUNT_MAX,
-            $id as Option<i64>,
-            $slug as Option<&str>,
+            $question.sample_rows(),
+            $question.count_max(),
+            RARE_MAX,
+            $question.prices.min,
+            $question.prices.max,
+            $category.id().map(|id| id.get()) as Option<i64>,
+            $category.slug() as Option<&str>,
             $($argument),*
         )
         .fetch_optional(&mut *$tx.statement($name))
@@ -132,48 +174,61 @@ macro_rules! count_in_category {
 }
 
 /// How many products of the whole catalog are meant.
-pub(crate) async fn total(tx: &mut Tx, counted: Counted<'_>) -> Result<Total, sqlx::Error> {
-    let PriceRange { min, max } = counted.prices;
-    match (counted.visibility, counted.words) {
-        (Visibility::Active, _) if counted.has_counter() => active(tx).await,
-        (Visibility::Every, _) if counted.has_counter() => every(tx).await,
+pub(crate) async fn total(tx: &mut Tx, question: Question<'_>) -> Result<Totals, sqlx::Error> {
+    match (question.visibility, question.words) {
+        (Visibility::Active, None) if question.has_counter() => active(tx).await,
+        (Visibility::Every, None) if question.has_counter() => every(tx).await,
         (Visibility::Active, None) => count!(
             tx,
+            question,
             "COUNT products by price",
-            from = "products p WHERE p.is_active AND p.price_min_amount BETWEEN $3 AND $4",
-            sample = "p.is_active AND p.price_min_amount BETWEEN $3 AND $4",
-            min,
-            max,
-        ),
-        (Visibility::Active, Some(words)) if counted.prices == PriceRange::ALL => count!(
-            tx,
-            "COUNT products with words",
-            from = "catalog.matching(websearch_to_tsquery('app.mc_pt', $3)) id",
-            sample = "p.is_active AND p.search_vector @@ websearch_to_tsquery('app.mc_pt', $3)",
-            words,
+            found = "SELECT NULL::bigint AS id WHERE false",
+            rows = [
+                "SELECT count(*)
+                   FROM (SELECT FROM products p
+                          WHERE p.is_active AND p.price_min_amount BETWEEN $4 AND $5 LIMIT $2::bigint + 1) counted"
+            ],
+            meant = ["p.is_active AND p.price_min_amount BETWEEN $4 AND $5"],
         ),
         (Visibility::Active, Some(words)) => count!(
             tx,
-            "COUNT products with words by price",
-            from = "catalog.matching(websearch_to_tsquery('app.mc_pt', $5)) AS found (id)
-                    JOIN products p ON p.id = found.id
-                   WHERE p.is_active AND p.price_min_amount BETWEEN $3 AND $4",
-            sample = "p.is_active AND p.price_min_amount BETWEEN $3 AND $4
-                      AND p.search_vector @@ websearch_to_tsquery('app.mc_pt', $5)",
-            min,
-            max,
+            question,
+            "COUNT products with words",
+            found = "SELECT id FROM catalog.matching(websearch_to_tsquery('app.mc_pt', $6), $3::bigint + 1) AS words (id)",
+            rows = [
+                "CASE WHEN (SELECT count(*) FROM found) > $3
+                      THEN (SELECT count(*)
+                              FROM (SELECT FROM products p
+                                     WHERE p.is_active AND p.price_min_amount BETWEEN $4 AND $5
+                                       AND (p.search_vector @@ websearch_to_tsquery('app.mc_pt', $6)) IS TRUE
+                                     LIMIT $2::bigint + 1) counted)
+                      ELSE (SELECT count(*)
+                              FROM found JOIN products p ON p.id = found.id
+                             WHERE p.is_active AND p.price_min_amount BETWEEN $4 AND $5)
+                  END"
+            ],
+            meant = [
+                "p.is_active AND p.price_min_amount BETWEEN $4 AND $5
+                 AND p.search_vector @@ websearch_to_tsquery('app.mc_pt', $6)"
+            ],
             words,
         ),
         (Visibility::Every, words) => count!(
             tx,
+            question,
             "COUNT all products",
-            from = "products p
-                   WHERE p.price_min_amount BETWEEN $3 AND $4
-                     AND ($5::text IS NULL OR p.search_vector @@ websearch_to_tsquery('app.mc_pt', $5))",
-            sample = "p.price_min_amount BETWEEN $3 AND $4
-                      AND ($5::text IS NULL OR p.search_vector @@ websearch_to_tsquery('app.mc_pt', $5))",
-            min,
-            max,
+            found = "SELECT id FROM catalog.matching(websearch_to_tsquery('app.mc_pt', $6), $3::bigint + 1) AS words (id)",
+            rows = [
+                "SELECT count(*)
+                   FROM (SELECT FROM products p
+                          WHERE p.price_min_amount BETWEEN $4 AND $5
+                            AND ($6::text IS NULL OR p.search_vector @@ websearch_to_tsquery('app.mc_pt', $6))
+                          LIMIT $2::bigint + 1) counted"
+            ],
+            meant = [
+                "p.price_min_amount BETWEEN $4 AND $5
+                 AND ($6::text IS NULL OR p.search_vector @@ websearch_to_tsquery('app.mc_pt', $6))"
+            ],
             words as Option<&str>,
         ),
     }
@@ -183,113 +238,128 @@ pub(crate) async fn total(tx: &mut Tx, counted: Counted<'_>) -> Result<Total, sq
 pub(crate) async fn scope(
     tx: &mut Tx,
     category: &CategoryKey,
-    counted: Counted<'_>,
+    question: Question<'_>,
 ) -> Result<Option<Scope>, sqlx::Error> {
-    let (id, slug) = (category.id().map(|id| id.get()), category.slug());
-    let PriceRange { min, max } = counted.prices;
-    match (counted.visibility, counted.words) {
-        (Visibility::Active, _) if counted.has_counter() => active_in_category(tx, id, slug).await,
-        (Visibility::Every, _) if counted.has_counter() => every_in_category(tx, id, slug).await,
+    match (question.visibility, question.words) {
+        (Visibility::Active, None) if question.has_counter() => active_in_category(tx, category).await,
+        (Visibility::Every, None) if question.has_counter() => every_in_category(tx, category).await,
         (Visibility::Active, None) => count_in_category!(
             tx,
+            question,
+            category,
             "COUNT products of a category by price",
-            from = "products p
-                   WHERE p.category_id = ANY (scope.categories)
-                     AND p.is_active AND p.price_min_amount BETWEEN $5 AND $6",
-            sample = "p.is_active AND p.price_min_amount BETWEEN $5 AND $6",
-            id,
-            slug,
-            min,
-            max,
+            found = "SELECT NULL::bigint AS id WHERE false",
+            rows = [
+                "SELECT count(*)
+                   FROM (SELECT FROM products p
+                          WHERE p.category_id = ANY (scope.categories)
+                            AND p.is_active AND p.price_min_amount BETWEEN $4 AND $5
+                          LIMIT $2::bigint + 1) counted"
+            ],
+            meant = ["p.is_active AND p.price_min_amount BETWEEN $4 AND $5"],
         ),
         (Visibility::Active, Some(words)) => count_in_category!(
             tx,
+            question,
+            category,
             "COUNT products of a category with words",
-            from = "catalog.matching(websearch_to_tsquery('app.mc_pt', $7)) AS found (id)
-                    JOIN products p ON p.id = found.id
-                   WHERE p.category_id = ANY (scope.categories)
-                     AND p.is_active AND p.price_min_amount BETWEEN $5 AND $6",
-            sample = "p.is_active AND p.price_min_amount BETWEEN $5 AND $6
-                      AND p.search_vector @@ websearch_to_tsquery('app.mc_pt', $7)",
-            id,
-            slug,
-            min,
-            max,
+            found = "SELECT id FROM catalog.matching(websearch_to_tsquery('app.mc_pt', $8), $3::bigint + 1) AS words (id)",
+            rows = [
+                "CASE WHEN (SELECT count(*) FROM found) > $3
+                      THEN (SELECT count(*)
+                              FROM (SELECT FROM products p
+                                     WHERE p.category_id = ANY (scope.categories)
+                                       AND p.is_active AND p.price_min_amount BETWEEN $4 AND $5
+                                       AND (p.search_vector @@ websearch_to_tsquery('app.mc_pt', $8)) IS TRUE
+                                     LIMIT $2::bigint + 1) counted)
+                      ELSE (SELECT count(*)
+                              FROM found JOIN products p ON p.id = found.id
+                             WHERE p.category_id = ANY (scope.categories)
+                               AND p.is_active AND p.price_min_amount BETWEEN $4 AND $5)
+                  END"
+            ],
+            meant = [
+                "p.is_active AND p.price_min_amount BETWEEN $4 AND $5
+                 AND p.search_vector @@ websearch_to_tsquery('app.mc_pt', $8)"
+            ],
             words,
         ),
         (Visibility::Every, words) => count_in_category!(
             tx,
+            question,
+            category,
             "COUNT all products of a category",
-            from = "products p
-                   WHERE p.category_id = ANY (scope.categories) AND p.price_min_amount BETWEEN $5 AND $6
-                     AND ($7::text IS NULL OR p.search_vector @@ websearch_to_tsquery('app.mc_pt', $7))",
-            sample = "p.price_min_amount BETWEEN $5 AND $6
-                      AND ($7::text IS NULL OR p.search_vector @@ websearch_to_tsquery('app.mc_pt', $7))",
-            id,
-            slug,
-            min,
-            max,
+            found = "SELECT id FROM catalog.matching(websearch_to_tsquery('app.mc_pt', $8), $3::bigint + 1) AS words (id)",
+            rows = [
+                "SELECT count(*)
+                   FROM (SELECT FROM products p
+                          WHERE p.category_id = ANY (scope.categories) AND p.price_min_amount BETWEEN $4 AND $5
+                            AND ($8::text IS NULL OR p.search_vector @@ websearch_to_tsquery('app.mc_pt', $8))
+                          LIMIT $2::bigint + 1) counted"
+            ],
+            meant = [
+                "p.price_min_amount BETWEEN $4 AND $5
+                 AND ($8::text IS NULL OR p.search_vector @@ websearch_to_tsquery('app.mc_pt', $8))"
+            ],
             words as Option<&str>,
         ),
     }
 }
 
-async fn active(tx: &mut Tx) -> Result<Total, sqlx::Error> {
+fn exactly(rows: i64) -> Totals {
+    Totals { total: Total::Exactly(rows), frequency: Frequency::Rare }
+}
+
+async fn active(tx: &mut Tx) -> Result<Totals, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT coalesce(sum(active), 0)::bigint AS "active!" FROM product_counts"#)
         .fetch_one(&mut *tx.statement("SELECT product_counts"))
         .await
-        .map(Total::Exactly)
+        .map(exactly)
 }
 
-async fn every(tx: &mut Tx) -> Result<Total, sqlx::Error> {
+async fn every(tx: &mut Tx) -> Result<Totals, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT coalesce(sum(every), 0)::bigint AS "every!" FROM product_counts"#)
         .fetch_one(&mut *tx.statement("SELECT product_counts"))
         .await
-        .map(Total::Exactly)
+        .map(exactly)
 }
 
-async fn active_in_category(
-    tx: &mut Tx,
-    id: Option<i64>,
-    slug: Option<&str>,
-) -> Result<Option<Scope>, sqlx::Error> {
+async fn active_in_category(tx: &mut Tx, category: &CategoryKey) -> Result<Option<Scope>, sqlx::Error> {
     let row = sqlx::query_as!(
         ScopeRow,
-        r#"SELECT c.path                                AS "path!",
-                  array_agg(s.id)                       AS "categories!",
+        r#"SELECT c.path                                  AS "path!",
+                  array_agg(s.id)                         AS "categories!",
                   coalesce(sum(counts.active), 0)::bigint AS "counted!",
-                  NULL::bigint                          AS "estimated?"
+                  NULL::bigint                            AS "estimated?",
+                  false                                   AS "is_common!"
              FROM categories c
              JOIN categories s ON s.path @> ARRAY[c.id]
              LEFT JOIN product_counts counts ON counts.category_id = s.id
             WHERE ($1::bigint IS NULL OR c.id = $1) AND ($2::text IS NULL OR c.slug = $2)
             GROUP BY c.id"#,
-        id,
-        slug,
+        category.id().map(|id| id.get()),
+        category.slug(),
     )
     .fetch_optional(&mut *tx.statement("SELECT categories with counts"))
     .await?;
     Ok(row.map(Scope::from))
 }
 
-async fn every_in_category(
-    tx: &mut Tx,
-    id: Option<i64>,
-    slug: Option<&str>,
-) -> Result<Option<Scope>, sqlx::Error> {
+async fn every_in_category(tx: &mut Tx, category: &CategoryKey) -> Result<Option<Scope>, sqlx::Error> {
     let row = sqlx::query_as!(
         ScopeRow,
-        r#"SELECT c.path                               AS "path!",
-                  array_agg(s.id)                      AS "categories!",
+        r#"SELECT c.path                                 AS "path!",
+                  array_agg(s.id)                        AS "categories!",
                   coalesce(sum(counts.every), 0)::bigint AS "counted!",
-                  NULL::bigint                         AS "estimated?"
+                  NULL::bigint                           AS "estimated?",
+                  false                                  AS "is_common!"
              FROM categories c
              JOIN categories s ON s.path @> ARRAY[c.id]
              LEFT JOIN product_counts counts ON counts.category_id = s.id
             WHERE ($1::bigint IS NULL OR c.id = $1) AND ($2::text IS NULL OR c.slug = $2)
             GROUP BY c.id"#,
-        id,
-        slug,
+        category.id().map(|id| id.get()),
+        category.slug(),
     )
     .fetch_optional(&mut *tx.statement("SELECT categories with counts"))
     .await?;

@@ -280,6 +280,64 @@ async fn a_category_holds_what_is_below_it() {
 }
 
 #[tokio::test]
+async fn words_that_nearly_all_hold_are_listed_by_popularity() {
+    let app = TestApp::start().await;
+    app.sql(
+        "INSERT INTO categories (id, name, slug) VALUES (1, 'A', 'a'), (2, 'B', 'b');
+         INSERT INTO products (slug, name, category_id, price_min_amount, price_max_amount, is_active, popularity)
+         SELECT 'p-' || n, CASE WHEN n % 25 = 0 THEN 'Café de café' ELSE 'Café' END, 1 + n % 2, n % 50, 50,
+                n % 11 <> 0, n % 13
+           FROM generate_series(1, 2600) n;
+         ANALYZE products;",
+    )
+    .await;
+    let popular = async |condition: &str| -> Vec<i64> {
+        let sql = format!("SELECT id FROM products WHERE {condition} ORDER BY popularity DESC, id DESC");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(&mut app.admin().await).await.unwrap()
+    };
+    let words =
+        ListProductsRequest { page: 1, per_page: 100, search: Some("cafés".into()), ..Default::default() };
+    let (there, back) = walk(&app, Who::Anonymous, words.clone()).await;
+    assert_eq!(there.concat(), popular("is_active").await);
+    assert_eq!(back, there);
+    let of_category = ListProductsRequest { category_id: Some(2), skip_count: true, ..words.clone() };
+    let (there, _) = walk(&app, Who::Anonymous, of_category).await;
+    assert_eq!(there.concat(), popular("is_active AND category_id = 2").await);
+    let everything = ListProductsRequest { include_inactive: Some(true), ..words.clone() };
+    let (there, _) = walk(&app, Who::Staff, everything).await;
+    assert_eq!(there.concat(), popular("true").await);
+    for sort in SORTS {
+        let sorted = ListProductsRequest { sort: sort.into(), min_price_amount: Some(10), ..words.clone() };
+        walks_everything(&app, Who::Anonymous, sorted, "is_active AND price_min_amount >= 10").await;
+    }
+
+    // A list that was begun by popularity goes on so when the words become rare, and the other way round.
+    let first = app.list_products(Who::Anonymous, words.clone()).await.unwrap();
+    let expected = popular("is_active AND popularity >= 11").await;
+    app.sql("UPDATE products SET name = 'Chá' WHERE popularity < 11").await;
+    let cursor = first.pagination.unwrap().next_cursor;
+    let second =
+        app.list_products(Who::Anonymous, ListProductsRequest { cursor, ..words.clone() }).await.unwrap();
+    assert_eq!([ids(&first.products), ids(&second.products)].concat(), expected[..200]);
+
+    let first = app.list_products(Who::Anonymous, words.clone()).await.unwrap();
+    let expected = expected_by_rank(&app).await;
+    assert_eq!(ids(&first.products), expected[..100]);
+    app.sql("UPDATE products SET name = 'Cafés ' || name WHERE name = 'Chá'").await;
+    let cursor = first.pagination.unwrap().next_cursor;
+    let second = app.list_products(Who::Anonymous, ListProductsRequest { cursor, ..words }).await.unwrap();
+    let ranked = expected_by_rank(&app).await;
+    let last = *ids(&first.products).last().unwrap();
+    let on = 1 + ranked.iter().position(|id| *id == last).unwrap();
+    assert_eq!(ids(&second.products), ranked[on..on + 100]);
+}
+
+async fn expected_by_rank(app: &TestApp) -> Vec<i64> {
+    let found = "is_active AND search_vector @@ websearch_to_tsquery('app.mc_pt', 'café')";
+    expected(app, Sort::Relevance, found).await
+}
+
+#[tokio::test]
 async fn totals_are_exact_up_to_ten_thousand_and_near_beyond() {
     let app = TestApp::start().await;
     app.sql(

@@ -7,6 +7,7 @@ mod counts;
 mod events;
 mod images;
 mod listing;
+mod loading;
 mod migrations;
 mod plans;
 mod policies;

@@ -82,8 +82,7 @@ async fn buyers_see_what_is_active_and_nothing_that_hangs_on_the_rest() {
         }
         let ids: Vec<i64> = sqlx::query_scalar(
             "SELECT id FROM products UNION SELECT product_id FROM variants UNION SELECT product_id FROM images
-             UNION SELECT catalog.matching(to_tsquery('app.mc_pt', 'shown | hidden | caramelo'))
-             UNION SELECT id FROM catalog.ranked(to_tsquery('app.mc_pt', 'shown | hidden | caramelo'))",
+             UNION SELECT catalog.matching(to_tsquery('app.mc_pt', 'shown | hidden | caramelo'), 10)",
         )
         .fetch_all(&mut buyer)
         .await

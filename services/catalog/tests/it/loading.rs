@@ -1,0 +1,42 @@
+//! The demo shop, loaded through the bulk path.
+
+use proto::catalog::v1::*;
+
+use crate::app::{TestApp, Who, by_id, coffee, list, summary};
+
+#[tokio::test]
+async fn a_loaded_shop_is_whole() {
+    let app = TestApp::start().await;
+    let loaded = catalog::seed::load(&app.database.url, 1_200, |_| {}).await.unwrap();
+    assert_eq!((loaded.products, loaded.fresh), (1_200, true));
+    assert!(loaded.categories >= 8);
+
+    let page = app.list_products(Who::Anonymous, ListProductsRequest { per_page: 100, ..list() }).await.unwrap();
+    assert_eq!(page.pagination.unwrap().total, Some(1_200));
+    for listed in &page.products {
+        let product = app.get_product(Who::Anonymous, by_id(listed.id)).await.unwrap().product.unwrap();
+        assert_eq!(summary(&product), listed);
+        assert!(!product.variants.is_empty() && !product.breadcrumbs.is_empty(), "{}", listed.slug);
+        let amounts = product.variants.iter().map(|v| v.price.as_ref().unwrap().current.as_ref().unwrap().amount);
+        assert_eq!(amounts.min(), Some(listed.price.as_ref().unwrap().current.as_ref().unwrap().amount));
+    }
+    let image = page.products[0].image.as_ref().unwrap();
+    let sha256 = image.url.strip_prefix("/images/").unwrap().strip_suffix(".svg").unwrap().to_owned();
+    let file = app.get_image(Who::Anonymous, GetImageRequest { sha256 }).await.unwrap();
+    assert_eq!(file.content_type, "image/svg+xml");
+
+    // Once: a second load finds the first.
+    let again = catalog::seed::load(&app.database.url, 5, |_| {}).await.unwrap();
+    assert_eq!((again.products, again.fresh), (1_200, false));
+    // Numbering goes on behind it.
+    assert_eq!(summary(&app.created(coffee("depois")).await).id, 1_201);
+    let without_history: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM variants v
+          WHERE NOT EXISTS (SELECT FROM price_history h WHERE h.variant_id = v.id AND upper_inf(h.valid))
+             OR NOT EXISTS (SELECT FROM prices p WHERE p.variant_id = v.id)",
+    )
+    .fetch_one(&mut app.admin().await)
+    .await
+    .unwrap();
+    assert_eq!(without_history, 0);
+}
