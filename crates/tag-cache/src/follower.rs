@@ -140,7 +140,8 @@ impl Follower {
                 Ended::NewEpoch => {}
                 Ended::Broken => {
                     self.counters.log_breaks.add();
-                    tracing::error!(applied = %self.coherence.applied(), "the purge log went back; waiting for a new epoch");
+                    let applied = self.coherence.applied();
+                    tracing::error!(%applied, "the purge log went back; waiting for a new epoch");
                     if epochs.changed().await.is_err() {
                         return;
                     }
@@ -277,7 +278,11 @@ impl Follower {
             Err(error) => {
                 // It purged something, and nobody here can tell what.
                 self.counters.log_unreadable.add();
-                tracing::error!(error = &error as &dyn std::error::Error, %position, "everything cached before it is given up");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    %position,
+                    "everything cached before it is given up",
+                );
                 self.coherence.apply_unknown(now, position);
             }
         }

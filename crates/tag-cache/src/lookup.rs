@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Moment;
 use crate::entry::Entry;
 use crate::token::Token;
 
@@ -75,4 +76,12 @@ pub struct Served {
     pub age: Duration,
     /// How long it stays fresh if nothing purges it; zero for stale and unstored answers.
     pub fresh_left: Duration,
+}
+
+impl Served {
+    pub(crate) fn new(entry: Arc<Entry>, state: CacheState, now: Moment) -> Self {
+        let age = now.since(entry.times.created);
+        let fresh_left = entry.times.fresh_until.since(now);
+        Self { entry, state, age, fresh_left }
+    }
 }

@@ -122,7 +122,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn comes_back_and_no_part_of_it_is_a_message(message in message(), cut in any::<prop::sample::Index>()) {
+        fn comes_back_and_no_part_of_it_is_a_message(
+            message in message(), cut in any::<prop::sample::Index>(),
+        ) {
             let bytes = message.encode();
             prop_assert!(PurgeMessage::decode(&bytes[..cut.index(bytes.len())]).is_err());
             prop_assert_eq!(PurgeMessage::decode(&bytes).expect("what was written"), message);

@@ -223,7 +223,7 @@ impl World {
                 self.publish(which);
             }
             Step::PublishBy { gateway, which } => {
-                // A gateway that has not learned the epoch publishes as well, but gets no position it can use.
+                // One that has not learned the epoch publishes as well, but gets no position it can use.
                 if let Some((position, change)) = self.publish(which)
                     && self.gateways[gateway].epoch == self.epoch
                 {

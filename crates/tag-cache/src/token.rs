@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 3.1842.6zX…                          position: epoch, sequence, MAC
-//! t:1795364000123:9f…,07…:3.1840.Qb…   the purge could not be published: time, tag hashes (or *), position, MAC
+//! t:1795364000123:9f…,07…:3.1840.Qb…   the purge is not published: time, tag hashes (or *), position, MAC
 //! ```
 
 use std::fmt::Write as _;
