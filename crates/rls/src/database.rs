@@ -309,7 +309,7 @@ fn pool_options(config: &DatabaseConfig, pool_size: u32) -> PgPoolOptions {
         // transaction, free of a warning in the server's log; when it fails, because the open
         // transaction is already aborted, the connection is dropped, which is right too.
         .after_release(|connection, _| {
-            Box::pin(async move { sqlx::raw_sql("").execute(connection).await.map(|_| true) })
+            Box::pin(async move { sqlx::raw_sql("BEGIN; ROLLBACK").execute(connection).await.map(|_| true) })
         })
 }
 
