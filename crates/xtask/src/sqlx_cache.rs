@@ -97,7 +97,7 @@ async fn describe_in(root: &Path, service: &Service, out: &Path, postgres: &Post
         match compile(root, service, &url, out).await? {
             Compiled::Now => return Ok(()),
             Compiled::Before => {
-                println!("{} was compiled by another cargo meanwhile: once more", service.package)
+                println!("{} was compiled by another cargo meanwhile: once more", service.package);
             }
             Compiled::Not => bail!("package {} does not compile, see above", service.package),
         }
