@@ -52,7 +52,7 @@ async fn idle_connections_do_not_delay_the_end() {
 
 #[tokio::test]
 async fn while_load_balancers_look_away_everything_is_served() {
-    let drain_delay = Duration::from_millis(700);
+    let drain_delay = Duration::from_secs(3);
     let server = TestServer::start_with(Shutdown::manual().with_drain_delay(drain_delay)).await;
     let mut client = server.client();
     client.export(request("answer", LONG)).await.unwrap();

@@ -74,7 +74,7 @@ async fn an_absent_dependency_shows_and_only_a_required_one_turns_traffic_away()
 
 #[tokio::test]
 async fn draining_is_said_for_as_long_as_the_delay_lasts() {
-    let pages = Pages::start(Shutdown::manual().with_drain_delay(Duration::from_secs(2))).await;
+    let pages = Pages::start(Shutdown::manual().with_drain_delay(Duration::from_secs(3))).await;
     // A keep-alive connection that says nothing must not hold the process.
     let mut silent = TcpStream::connect(pages.address).await.unwrap();
     pages.shutdown.drain.cancel();
