@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::gate::Hsts;
 use crate::negotiation::{Accepted, Encoding, none_match_names};
 use crate::problem::{self, Language};
-use crate::representation::{COMPRESSED_BYTES_MIN, Compressed, Head, Kind, content_hash};
+use crate::representation::{COMPRESSED_BYTES_MIN, Compressed, Head, Kind, content_hash, form_once};
 
 const X_RESPONSE_TIME: HeaderName = HeaderName::from_static("x-response-time");
 const X_CACHE_HIT: HeaderName = HeaderName::from_static("x-cache-hit");
@@ -215,10 +215,11 @@ pub(crate) async fn from_app(
         encoding = if body.len() >= COMPRESSED_BYTES_MIN { accepted.large } else { accepted.small };
         headers.insert(VARY, ACCEPT_ENCODING);
     }
-    let body = if encoding == Encoding::Identity {
-        body
-    } else {
-        compressed.form(content_hash(&body), &body, encoding).await
+    let body = match encoding {
+        Encoding::Identity => body,
+        // What has an entity tag will be asked for again; the rest differs each time.
+        _ if headers.contains_key(ETAG) => compressed.form(content_hash(&body), &body, encoding).await,
+        Encoding::Gzip | Encoding::Brotli => form_once(&body, encoding).await,
     };
     if let Some(name) = encoding.name() {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));

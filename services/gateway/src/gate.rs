@@ -47,7 +47,7 @@ pub(crate) struct Shared {
     pub(crate) changes: Changes,
 }
 
-/// Whether answers tell browsers to come back by TLS only.
+/// Whether answers tell browsers to come back by TLS only, and cookies to travel by it only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hsts {
     Send,
@@ -153,11 +153,11 @@ impl Gate {
     {
         let changes = &self.shared.changes;
         let work = work(changes.upstream.clone());
-        let cache = self.shared.cache.clone();
+        let (cache, hsts) = (self.shared.cache.clone(), self.shared.hsts);
         let task = async move {
             let (product, receipts) = work.await?;
-            let token = purge(&cache, &receipts).await;
-            Ok((product, WriteToken(token)))
+            let text = purge(&cache, &receipts).await;
+            Ok((product, WriteToken { text, hsts }))
         };
         let task = task.with_context(opentelemetry::Context::current());
         let task = changes.running.spawn_on(task, &changes.runtime);
@@ -190,13 +190,21 @@ async fn purge(cache: &Cache, receipts: &[PurgeReceipt]) -> Option<TokenText> {
 
 /// What a writer must see from now on, if its change made anything stale.
 #[derive(Debug)]
-pub(crate) struct WriteToken(Option<TokenText>);
+pub(crate) struct WriteToken {
+    text: Option<TokenText>,
+    hsts: Hsts,
+}
 
 impl WriteToken {
     /// Into the header, and into the cookie for browsers.
     pub(crate) fn write(self, headers: &mut HeaderMap) {
-        let Some(text) = self.0 else { return };
-        let cookie = format!("{TOKEN_COOKIE}={}; Path=/; Max-Age=600; HttpOnly; SameSite=Lax", text.as_str());
+        let Some(text) = self.text else { return };
+        let secure = match self.hsts {
+            Hsts::Send => "; Secure",
+            Hsts::Omit => "",
+        };
+        let token = text.as_str();
+        let cookie = format!("{TOKEN_COOKIE}={token}; Path=/; Max-Age=600; HttpOnly; SameSite=Lax{secure}");
         if let Ok(cookie) = HeaderValue::from_str(&cookie) {
             headers.append(SET_COOKIE, cookie);
         }

@@ -1,6 +1,6 @@
 //! The gateway's own listener: accepting is actix's, the connection under the HTTP parser is ours.
 //!
-//! Requests travel: socket → [`Conn`] (checks and encodes the head, keeps the clocks) → actix's HTTP/1 layer →
+//! Requests travel: socket → `Conn` (checks and encodes the head, keeps the clocks) → actix's HTTP/1 layer →
 //! the front. When the process must end, every connection is dropped, whatever state it is in.
 
 mod framing;

@@ -142,12 +142,20 @@ impl Compressed {
         if let Some(form) = self.now(hash, body, encoding) {
             return form;
         }
-        let plain = body.clone();
-        let compressed = tokio::task::spawn_blocking(move || compress(&plain, encoding)).await;
-        let form = compressed.expect("compressing to memory neither panics nor is cancelled");
+        let form = form_once(body, encoding).await;
         self.forms.insert((hash, encoding), form.clone());
         form
     }
+}
+
+/// The body in an encoding, made for one answer and not kept. Large ones are compressed on another thread.
+pub(crate) async fn form_once(body: &Bytes, encoding: Encoding) -> Bytes {
+    if body.len() <= COMPRESSED_INLINE_BYTES_MAX {
+        return compress(body, encoding);
+    }
+    let plain = body.clone();
+    let compressed = tokio::task::spawn_blocking(move || compress(&plain, encoding)).await;
+    compressed.expect("compressing to memory neither panics nor is cancelled")
 }
 
 /// The hash that [`Compressed`] finds forms by.

@@ -1,7 +1,7 @@
 //! Every route of the gateway.
 //!
-//! Reads that the cache answers are dispatched by the front itself ([`Route::read`]), so that a hit passes no
-//! router; all other routes are ordinary actix handlers ([`configure`]). Both take their templates from here.
+//! Reads that the cache answers are dispatched by the front itself ([`Route::is_cached`]), so that a hit passes no
+//! router; all other routes are ordinary actix handlers (`configure`). Both take their templates from here.
 
 use std::ops::Range;
 use std::time::Duration;
