@@ -41,7 +41,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let stale = stale_pairs(&options, &shop, &gateways).await?;
     say(&format!("{} write-read pairs on random gateways with the token: {stale} stale", options.pairs));
     say("");
-    say("from the start of the writing transaction until each of 2 gateways answers with the new price, ms:");
+    say("from the commit of a price until each of 2 gateways has answered with it, ms:");
     let mut by_gateway = Writer::Gateway(Connection::open(gateways[0]).await?);
     report("gateway publish", times_to_unservable(&options, &shop, &gateways, &mut by_gateway).await?);
     let catalog = CatalogServiceClient::new(bootstrap::grpc::channel(&shop.setting("MESTRES_CATALOG_URL")?)?);
@@ -91,8 +91,8 @@ enum Writer {
     Catalog(CatalogServiceClient<Channel>),
 }
 
-/// For each change, the milliseconds from the start of its transaction until both gateways had answered with
-/// the new price. Both are asked without pause, so each keeps the old answer hot until it is purged.
+/// For each change, the milliseconds from its commit (PostgreSQL's own time stamp; one clock for all) until
+/// both gateways had answered with the new price. Both are asked without pause, so each keeps the old answer hot until it is purged.
 async fn times_to_unservable(
     options: &Options,
     shop: &Shop,
@@ -132,12 +132,14 @@ async fn times_to_unservable(
         {
             last = last.max(watcher??);
         }
-        let began: i64 = sqlx::query_scalar(
-            "SELECT (extract(epoch FROM created_at) * 1000000)::bigint FROM catalog.outbox ORDER BY seq DESC LIMIT 1",
+        let committed: i64 = sqlx::query_scalar(
+            "SELECT (extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000)::bigint
+             FROM catalog.prices WHERE variant_id = $1",
         )
+        .bind(state.variant)
         .fetch_one(&mut database)
         .await?;
-        times.push((last - began) as f64 / 1_000.0);
+        times.push((last - committed) as f64 / 1_000.0);
     }
     Ok(times)
 }

@@ -84,6 +84,10 @@ impl Shop {
 
     /// Starts everything and waits until every process is ready.
     pub(crate) async fn open_with(options: Options) -> Self {
+        Box::pin(Self::start(options)).await
+    }
+
+    async fn start(options: Options) -> Self {
         let (redis, nats, database, invalidator_database) = tokio::join!(
             testkit::Redis::start(),
             testkit::Nats::start(),
@@ -263,6 +267,7 @@ impl Shop {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "the logs of a failed test")]
 impl Drop for Shop {
     fn drop(&mut self) {
         for (service, process) in &mut self.processes {

@@ -241,6 +241,8 @@ fn arguments(options: &PostgresOptions, data_dir: &Path, hba: &Path) -> Vec<OsSt
         ("unix_socket_directories", String::new()),
         ("hba_file", hba.display().to_string()),
         ("max_connections", options.max_connections.to_string()),
+        // So that one can ask when a row was committed; the freshness benchmark does.
+        ("track_commit_timestamp", "on".to_owned()),
         ("shared_buffers", format!("{}MB", options.shared_buffers_mib)),
         ("shared_preload_libraries", options.preload.join(",")),
         ("timezone", "UTC".to_owned()),

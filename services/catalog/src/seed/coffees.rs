@@ -150,7 +150,7 @@ fn farm_lot(index: usize, today: OffsetDateTime) -> (SeedProduct, SeedFile) {
 
 fn category(region: usize, variety: usize, process: usize, score: i32, harvest: usize) -> i64 {
     // One lot in three stays with its region whatever it scores, so that every region has a shelf.
-    if harvest % 3 == 0 || variety >= FIRST_CANEPHORA {
+    if harvest.is_multiple_of(3) || variety >= FIRST_CANEPHORA {
         region_category(region)
     } else if RARE_VARIETIES.contains(&variety) {
         category_with_slug("variedades-raras")
