@@ -31,6 +31,8 @@ const QUOTED_LINES: usize = 20;
 /// After the first SIGTERM the process may finish what it has begun, after the second it drops it.
 const DRAIN_WITHIN: Duration = Duration::from_millis(600);
 const DROP_WITHIN: Duration = Duration::from_millis(250);
+/// Nobody survives SIGKILL, but a busy machine takes its time to say so.
+const REAP_WITHIN: Duration = Duration::from_secs(2);
 
 /// What to run and how to tell that it works.
 #[derive(Debug, Clone)]

@@ -83,8 +83,7 @@ mod tests {
         dev_key::ensure(&folder).unwrap();
         let key = dev_key::read(&folder.dev_key()).unwrap();
         let verifier =
-            Verifier::from_jwks_file(&folder.jwks(), ISSUER, AUDIENCE, rls::Environment::Development)
-                .unwrap();
+            Verifier::from_jwks_file(folder.jwks(), ISSUER, AUDIENCE, rls::Environment::Development).unwrap();
         let now = OffsetDateTime::now_utc();
         let token = |role, issued| sign(&Options { role, user: 42, minutes: 60 }, &key, issued).unwrap();
 

@@ -69,7 +69,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let outcome = runtime.block_on(async {
         let stop = stop_requested()?;
         match Lock::take(&folder)? {
-            Some(_held_to_the_end) => start_and_stop(&options, &folder, table, &stop).await,
+            Some(_held_to_the_end) => Box::pin(start_and_stop(&options, &folder, table, &stop)).await,
             None => running::show(&folder, table).await,
         }
     });

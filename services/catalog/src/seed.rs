@@ -19,6 +19,8 @@ use crate::{
 
 /// How many products one statement loads.
 const BATCH: usize = 1_000;
+/// For a connection, of which there is only this one user.
+const ACQUIRE_WITHIN: Duration = Duration::from_secs(10);
 /// Of the whole load; 100,000 products take a fraction of it.
 const LOAD_DEADLINE: Duration = Duration::from_secs(300);
 
@@ -45,9 +47,10 @@ pub async fn load(
     products: usize,
     mut progress: impl FnMut(usize) + Send + 'static,
 ) -> anyhow::Result<Loaded> {
-    let database = Database::connect(&DatabaseConfig::new(database_url))
-        .await
-        .context("connecting to load the demo shop")?;
+    let mut config = DatabaseConfig::new(database_url);
+    // Nobody is waiting for an answer; on a busy machine a first connection takes its time.
+    config.acquire_timeout = ACQUIRE_WITHIN;
+    let database = Database::connect(&config).await.context("connecting to load the demo shop")?;
     let loaded = database
         .run(&Caller::Service, Class::Worker, LOAD_DEADLINE, move |tx| {
             Box::pin(async move {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -255,7 +255,9 @@ fn ourselves() -> String {
     let typed = || -> Option<PathBuf> {
         let executable = std::env::current_exe().ok()?;
         let here = std::env::current_dir().ok()?;
-        Some(executable.strip_prefix(&here).map_or_else(|_| executable.clone(), PathBuf::from))
+        let Ok(below_here) = executable.strip_prefix(&here) else { return Some(executable) };
+        let in_this_folder = below_here.components().count() == 1;
+        Some(if in_this_folder { Path::new(".").join(below_here) } else { below_here.to_owned() })
     };
     typed().map_or_else(|| "mestres".to_owned(), |path| path.display().to_string())
 }
