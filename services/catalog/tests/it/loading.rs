@@ -11,13 +11,15 @@ async fn a_loaded_shop_is_whole() {
     assert_eq!((loaded.products, loaded.fresh), (1_200, true));
     assert!(loaded.categories >= 8);
 
-    let page = app.list_products(Who::Anonymous, ListProductsRequest { per_page: 100, ..list() }).await.unwrap();
+    let page =
+        app.list_products(Who::Anonymous, ListProductsRequest { per_page: 100, ..list() }).await.unwrap();
     assert_eq!(page.pagination.unwrap().total, Some(1_200));
     for listed in &page.products {
         let product = app.get_product(Who::Anonymous, by_id(listed.id)).await.unwrap().product.unwrap();
         assert_eq!(summary(&product), listed);
         assert!(!product.variants.is_empty() && !product.breadcrumbs.is_empty(), "{}", listed.slug);
-        let amounts = product.variants.iter().map(|v| v.price.as_ref().unwrap().current.as_ref().unwrap().amount);
+        let amounts =
+            product.variants.iter().map(|v| v.price.as_ref().unwrap().current.as_ref().unwrap().amount);
         assert_eq!(amounts.min(), Some(listed.price.as_ref().unwrap().current.as_ref().unwrap().amount));
     }
     let image = page.products[0].image.as_ref().unwrap();

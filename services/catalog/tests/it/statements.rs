@@ -18,7 +18,13 @@ async fn statements(admin: &mut PgConnection) -> Vec<(String, i64)> {
     .unwrap()
 }
 
-async fn cost<T>(app: &TestApp, call: impl Future<Output = Result<T, tonic::Status>>) -> i64 {
+/// Requires that the call runs so many statements.
+async fn costs<T>(
+    app: &TestApp,
+    expected: i64,
+    what: &str,
+    call: impl Future<Output = Result<T, tonic::Status>>,
+) {
     let mut admin = app.admin().await;
     sqlx::raw_sql(
         "SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)",
@@ -26,11 +32,10 @@ async fn cost<T>(app: &TestApp, call: impl Future<Output = Result<T, tonic::Stat
     .execute(&mut admin)
     .await
     .unwrap();
-    assert!(call.await.is_ok());
+    assert!(call.await.is_ok(), "{what}");
     let statements = statements(&mut admin).await;
-    // Shown when the test fails.
-    println!("{statements:#?}");
-    statements.iter().map(|(_, calls)| calls).sum()
+    let calls: i64 = statements.iter().map(|(_, calls)| calls).sum();
+    assert_eq!(calls, expected, "{what}: {statements:#?}");
 }
 
 async fn shop() -> TestApp {
@@ -77,20 +82,19 @@ async fn a_list_costs_two_statements_at_most_whatever_it_shows() {
             ListProductsRequest { min_price_amount: Some(5), sort: Sort::PriceAsc.into(), ..plain.clone() },
         ];
         for request in lists {
-            let cost = cost(&app, app.list_products(Who::Anonymous, request.clone())).await;
-            assert_eq!(cost, 2, "{request:?}");
+            costs(&app, 2, &format!("{request:?}"), app.list_products(Who::Anonymous, request.clone())).await;
         }
         let uncounted = ListProductsRequest { skip_count: true, ..plain };
-        assert_eq!(cost(&app, app.list_products(Who::Anonymous, uncounted)).await, 1);
+        costs(&app, 1, "uncounted", app.list_products(Who::Anonymous, uncounted)).await;
     }
     for limit in [1, 50] {
         let featured = app.list_featured_products(Who::Anonymous, ListFeaturedProductsRequest { limit });
-        assert_eq!(cost(&app, featured).await, 1);
+        costs(&app, 1, "featured", featured).await;
         let new = app.list_new_products(Who::Anonymous, ListNewProductsRequest { limit });
-        assert_eq!(cost(&app, new).await, 1);
+        costs(&app, 1, "new", new).await;
     }
-    assert_eq!(cost(&app, app.list_categories(Who::Anonymous, ListCategoriesRequest {})).await, 1);
-    assert_eq!(cost(&app, app.get_category(Who::Anonymous, GetCategoryRequest { id: 2 })).await, 1);
+    costs(&app, 1, "tree", app.list_categories(Who::Anonymous, ListCategoriesRequest {})).await;
+    costs(&app, 1, "category", app.get_category(Who::Anonymous, GetCategoryRequest { id: 2 })).await;
 }
 
 #[tokio::test]
@@ -106,7 +110,7 @@ async fn a_product_costs_three_statements_at_most_whatever_hangs_on_it() {
     )
     .await;
     for id in [small, large] {
-        assert_eq!(cost(&app, app.get_product(Who::Anonymous, by_id(id))).await, 3);
+        costs(&app, 3, "by id", app.get_product(Who::Anonymous, by_id(id))).await;
     }
-    assert_eq!(cost(&app, app.get_product(Who::Anonymous, by_slug("large"))).await, 3);
+    costs(&app, 3, "by slug", app.get_product(Who::Anonymous, by_slug("large"))).await;
 }
