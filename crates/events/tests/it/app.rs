@@ -89,10 +89,19 @@ impl TestApp {
         self.relay_of(self.db.clone()).await
     }
 
+    /// A replica whose way to the database is `url`, through a proxy for instance.
+    pub(crate) async fn replica_at(&self, url: &str) -> Replica {
+        self.relay_over(connect(url).await, url).await
+    }
+
     async fn relay_of(&self, db: Database) -> Replica {
+        self.relay_over(db, &self.database.url).await
+    }
+
+    async fn relay_over(&self, db: Database, database_url: &str) -> Replica {
         let client = bootstrap::nats::connect(&self.nats.url(), "relay").await.expect("an address");
         let config =
-            RelayConfig { service: "ledger", database_url: self.database.url.clone(), stream_replicas: 1 };
+            RelayConfig { service: "ledger", database_url: database_url.to_owned(), stream_replicas: 1 };
         let stop = CancellationToken::new();
         let task = tokio::spawn(Relay::new(config, db, client).run(stop.clone()));
         Replica { stop, task }
@@ -104,7 +113,10 @@ impl TestApp {
     }
 
     pub(crate) async fn try_change_price(&self, variant: i64, version: i64) -> Result<Uuid, DatabaseError> {
-        let event = price_changed(variant, version);
+        self.record(price_changed(variant, version)).await
+    }
+
+    pub(crate) async fn record(&self, event: Event) -> Result<Uuid, DatabaseError> {
         let id = event.id();
         let recorded = self.db.run(&ADMIN, Class::Write, PATIENCE, move |tx| {
             Box::pin(async move {
@@ -169,8 +181,12 @@ impl TestApp {
     }
 }
 
-pub(crate) async fn database_of(database: &TestDatabase) -> Database {
-    let mut config = DatabaseConfig::new(&database.url);
+async fn database_of(database: &TestDatabase) -> Database {
+    connect(&database.url).await
+}
+
+async fn connect(url: &str) -> Database {
+    let mut config = DatabaseConfig::new(url);
     config.pool_size = 4;
     config.acquire_timeout = PATIENCE;
     Database::connect(&config).await.expect("the test database is there")

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::stream::Config;
 use events::relay::heartbeat_subject;
+use events::{Event, Fact, PriceChanged, streams};
 use futures_util::StreamExt as _;
 use opentelemetry::context::FutureExt as _;
 use prost::Message as _;
 use proto::events::v1::RelayHeartbeat;
-use testkit::eventually;
+use testkit::{FaultProxy, eventually};
+use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 
-use crate::app::{PATIENCE, TestApp, assert_in_order};
+use crate::app::{ADMIN, PATIENCE, TestApp, assert_in_order};
 
 #[tokio::test]
 async fn a_committed_event_is_on_the_stream_with_all_that_readers_need() {
@@ -129,6 +132,73 @@ async fn a_row_too_long_for_the_stream_is_put_aside_and_blocks_nobody() {
             .expect("one row is in quarantine");
     assert_eq!(aside, 2);
     relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_that_the_stream_refuses_holds_up_its_own_aggregate_only() {
+    let app = TestApp::start().await;
+    let limit = async |bytes: i32| {
+        let stream = app.jetstream.get_stream(streams::MUTATIONS).await.expect("declared");
+        let config = Config { max_message_size: bytes, ..stream.cached_info().config.clone() };
+        app.jetstream.update_stream(config).await.expect("changed");
+    };
+    limit(1_500).await;
+    let fact =
+        PriceChanged { product_id: 1, variant_id: 1, price_list: "x".repeat(2_000), ..Default::default() };
+    let long = Event::new(&ADMIN, OffsetDateTime::now_utc(), 1, Fact::PriceChanged(fact));
+    let mut held_up = vec![app.record(long).await.expect("recorded")];
+    let mut others = Vec::new();
+    for version in 1..=5 {
+        held_up.push(app.change_price(1, version + 1).await);
+        others.push(app.change_price(2, version).await);
+    }
+    let relay = app.relay().await;
+    assert_in_order(&app.holds(&others).await);
+    assert_eq!(app.pending().await, 6);
+
+    limit(64 * 1024).await;
+    assert_in_order(&app.holds(&[others, held_up].concat()).await);
+    app.drained().await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_relay_survives_the_absence_of_its_database() {
+    let app = TestApp::start().await;
+    let (proxy, url) = proxied(&app).await;
+    let relay = app.replica_at(&url).await;
+    let first = app.change_price(1, 1).await;
+    app.holds(&[first]).await;
+    proxy.cut();
+    let second = app.change_price(1, 2).await;
+    proxy.heal();
+    app.holds(&[first, second]).await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_leader_that_is_cut_off_is_replaced() {
+    let app = TestApp::start().await;
+    let (proxy, url) = proxied(&app).await;
+    let leader = app.replica_at(&url).await;
+    let first = app.change_price(1, 1).await;
+    app.holds(&[first]).await;
+    let other = app.replica().await;
+    proxy.cut();
+    let second = app.change_price(1, 2).await;
+    app.holds(&[first, second]).await;
+    app.drained().await;
+    leader.stop().await;
+    other.stop().await;
+}
+
+/// A network in front of the database, and the address through it.
+async fn proxied(app: &TestApp) -> (FaultProxy, String) {
+    let server =
+        app.database.url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL").0;
+    let proxy = FaultProxy::start(server.parse().expect("an address")).await;
+    let url = proxy.url(&app.database.url);
+    (proxy, url)
 }
 
 #[tokio::test]
