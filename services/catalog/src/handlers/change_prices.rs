@@ -39,8 +39,7 @@ pub(crate) async fn change_prices(
                 let repriced: Vec<_> =
                     changes.iter().filter(|c| c.old.amount != c.new.amount).copied().collect();
                 if !repriced.is_empty() {
-                    prices::end_history(tx, &repriced, now).await?;
-                    prices::begin_history(tx, &repriced, now).await?;
+                    prices::write_history(tx, &repriced, now).await?;
                 }
                 prices::refresh_product(tx, id, now).await?;
                 for change in &changes {

@@ -74,43 +74,36 @@ pub(crate) async fn write(tx: &mut Tx, changes: &[ChangedPrice]) -> Result<Vec<(
     Ok(rows.into_iter().map(|row| (row.id, row.version)).collect())
 }
 
-/// Ends what is valid now, at `now` but never before it began: clocks of two writers may differ.
-pub(crate) async fn end_history(
-    tx: &mut Tx,
-    changes: &[ChangedPrice],
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    let (variants, _, _) = columns(changes);
-    sqlx::query!(
-        r#"UPDATE price_history
-              SET valid = tstzrange(lower(valid), greatest(lower(valid), $2))
-            WHERE variant_id = ANY ($1) AND currency = 'BRL' AND upper_inf(valid)"#,
-        &variants,
-        now,
-    )
-    .execute(&mut *tx.statement("UPDATE price_history"))
-    .await?;
-    Ok(())
-}
-
-/// Begins the new prices where the history of each variant ends.
-pub(crate) async fn begin_history(
+/// Ends what is valid now and begins the new prices there: at `now`, but never before the old price
+/// began, because clocks of two writers may differ.
+pub(crate) async fn write_history(
     tx: &mut Tx,
     changes: &[ChangedPrice],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let (variants, amounts, _) = columns(changes);
     sqlx::query!(
-        r#"INSERT INTO price_history (variant_id, currency, amount, valid)
-           SELECT given.variant_id, 'BRL', given.amount,
-                  tstzrange(greatest($3, (SELECT max(upper(h.valid)) FROM price_history h
-                                           WHERE h.variant_id = given.variant_id AND h.currency = 'BRL')), NULL)
-             FROM unnest($1::bigint[], $2::bigint[]) AS given (variant_id, amount)"#,
+        r#"WITH given AS (
+                SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS row (variant_id, amount)),
+           current AS (
+                SELECT variant_id, greatest(lower(valid), $3::timestamptz) AS until
+                  FROM price_history
+                 WHERE variant_id = ANY ($1) AND currency = 'BRL' AND upper_inf(valid)),
+           ended AS (
+                UPDATE price_history
+                   SET valid = tstzrange(lower(valid), current.until)
+                  FROM current
+                 WHERE price_history.variant_id = current.variant_id AND currency = 'BRL' AND upper_inf(valid)
+                RETURNING current.variant_id, current.until)
+           INSERT INTO price_history (variant_id, currency, amount, valid)
+           SELECT given.variant_id, 'BRL', given.amount, tstzrange(coalesce(ended.until, $3), NULL)
+             FROM given
+             LEFT JOIN ended ON ended.variant_id = given.variant_id"#,
         &variants,
         &amounts,
         now,
     )
-    .execute(&mut *tx.statement("INSERT price_history"))
+    .execute(&mut *tx.statement("UPDATE price_history"))
     .await?;
     Ok(())
 }
