@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::context::FutureExt as _;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Row as _};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres, Row as _};
 use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument as _;
 
@@ -19,6 +21,8 @@ use crate::tx::{BoxFuture, Committed, Tx};
 
 /// How long a service waits for its database when it starts.
 const START_DEADLINE_S: u64 = 5;
+/// How long opening one connection may take, whoever still waits for it.
+const OPEN_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a COMMIT may outlast the caller's deadline: its outcome is worth knowing.
 const COMMIT_GRACE: Duration = Duration::from_secs(1);
 /// How long the ROLLBACK of an abandoned transaction may take before its connection is cut.
@@ -31,7 +35,7 @@ pub struct DatabaseConfig {
     pub url: String,
     /// Connections of this process, at least 4; shared out to the classes.
     pub pool_size: u32,
-    /// Connections kept open while idle.
+    /// Connections opened at start, before the first transaction needs them, and kept while idle.
     pub pool_size_min: u32,
     /// How long a transaction that has its permit may wait for a connection. For the permit it waits for
     /// at most half of its own deadline.
@@ -71,6 +75,7 @@ pub struct Database {
 struct Inner {
     pool: PgPool,
     permits: Permits,
+    acquire_timeout: Duration,
     queries: Arc<Queries>,
     committed: Arc<Notify>,
 }
@@ -88,10 +93,12 @@ impl Database {
         let pool_size = config.pool_size.max(4);
         let pool = pool_options(config, pool_size)
             .connect_lazy_with(options.options([("client_min_messages", "error")]));
+        open_ahead(&pool, config.pool_size_min.min(pool_size)).await;
         Ok(Self {
             inner: Arc::new(Inner {
                 pool,
                 permits: Permits::share(pool_size),
+                acquire_timeout: config.acquire_timeout,
                 queries: Arc::new(Queries::default()),
                 committed: Arc::new(Notify::new()),
             }),
@@ -207,14 +214,10 @@ impl Inner {
             let _gone = answer.send(Err(DatabaseError::Busy.into()));
             return;
         };
-        let connection = match timeout_at(by, self.connection()).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => {
+        let connection = match self.connection(by).await {
+            Ok(connection) => connection,
+            Err(error) => {
                 let _gone = answer.send(Err(error.into()));
-                return;
-            }
-            Err(_late) => {
-                let _gone = answer.send(Err(DatabaseError::Deadline.into()));
                 return;
             }
         };
@@ -243,8 +246,20 @@ impl Inner {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where a caller's transaction begins")]
-    async fn connection(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, DatabaseError> {
-        Ok(self.pool.acquire().await?)
+    async fn connection(&self, by: Instant) -> Result<PoolConnection<Postgres>, DatabaseError> {
+        if let Some(idle) = self.pool.try_acquire() {
+            return Ok(idle);
+        }
+        // In a task of its own: opening a connection takes a while on a busy machine, and one that comes
+        // too late for this transaction is there for the next.
+        let pool = self.pool.clone();
+        let opening = tokio::spawn(async move { pool.acquire().await });
+        let by = by.min(Instant::now() + self.acquire_timeout);
+        match timeout_at(by, opening).await {
+            Ok(Ok(opened)) => Ok(opened?),
+            Ok(Err(_runtime_ends)) => Err(DatabaseError::Unavailable(sqlx::Error::WorkerCrashed)),
+            Err(_late) => Err(DatabaseError::Busy),
+        }
     }
 }
 
@@ -277,7 +292,7 @@ where
     if Instant::now() >= by {
         return Outcome::Open(DatabaseError::Deadline.into());
     }
-    match timeout_at(by + COMMIT_GRACE, tx.commit()).await {
+    match timeout_at(by + COMMIT_GRACE, tx.commit(class)).await {
         Ok(Ok(receipts)) => Outcome::Committed(Committed { value, receipts }),
         Ok(Err(error)) if error.possibly_done() => Outcome::Unknown(error.into()),
         Ok(Err(error)) => Outcome::Open(error.into()),
@@ -292,7 +307,7 @@ fn pool_options(config: &DatabaseConfig, pool_size: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(pool_size)
         .min_connections(config.pool_size_min.min(pool_size))
-        .acquire_timeout(config.acquire_timeout)
+        .acquire_timeout(OPEN_DEADLINE)
         // The ping would cost every transaction a round trip.
         .test_before_acquire(false)
         .max_lifetime(Duration::from_secs(lifetime_s))
@@ -317,6 +332,21 @@ fn pool_options(config: &DatabaseConfig, pool_size: u32) -> PgPoolOptions {
 enum LoginCheck {
     Failed(sqlx::Error),
     Refused(ConnectError),
+}
+
+/// Opens `count` connections side by side. Failures are left to those who need a connection.
+#[expect(clippy::disallowed_methods, reason = "asks nothing that a caller could see or not see")]
+async fn open_ahead(pool: &PgPool, count: u32) {
+    let mut opening = JoinSet::new();
+    for _ in 0..count {
+        let pool = pool.clone();
+        opening.spawn(async move { pool.acquire().await });
+    }
+    // All are held until the last one is open, so that they are different ones.
+    let mut open = Vec::new();
+    while let Some(Ok(Ok(connection))) = opening.join_next().await {
+        open.push(connection);
+    }
 }
 
 /// Opens and checks one connection, so that a wrong login is named and not retried.
@@ -395,8 +425,7 @@ mod tests {
         let server =
             database.url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL").0;
         let proxy = FaultProxy::start(server.parse().expect("an address")).await;
-        let mut config = DatabaseConfig::new(proxy.url(&database.url));
-        config.acquire_timeout = Duration::from_secs(10);
+        let config = DatabaseConfig::new(proxy.url(&database.url));
         let options: PgConnectOptions = config.url.parse().expect("a URL");
         let pool = pool_options(&config, 1).connect_lazy_with(options);
         pool.acquire().await.expect("one connection is open");

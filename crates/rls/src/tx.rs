@@ -81,11 +81,16 @@ impl Tx {
     ///
     /// The savepoint is there to fail. COMMIT of a transaction in which a statement failed is answered
     /// with a silent ROLLBACK, which the driver does not tell apart; COMMIT without a transaction, because
-    /// the work ended it by a BEGIN and COMMIT of its own, is answered with a mere warning.
-    pub(crate) async fn commit(&mut self) -> Result<Vec<Receipt>, DatabaseError> {
+    /// the work ended it by a BEGIN and COMMIT of its own, is answered with a mere warning. Reads have
+    /// nothing to lose by either.
+    pub(crate) async fn commit(&mut self, class: Class) -> Result<Vec<Receipt>, DatabaseError> {
         if self.stale.is_empty() {
-            let commit = sqlx::raw_sql("SAVEPOINT committing; COMMIT").execute(&mut *self.connection).await;
-            commit.map_err(DatabaseError::of_commit)?;
+            let commit = match class {
+                Class::Read => sqlx::raw_sql("COMMIT"),
+                Class::Write | Class::Worker | Class::Admin => sqlx::raw_sql("SAVEPOINT committing; COMMIT"),
+            };
+            let committed = commit.execute(&mut *self.connection).await;
+            committed.map_err(DatabaseError::of_commit)?;
             return Ok(Vec::new());
         }
         let rows = sqlx::raw_sql(
