@@ -1,11 +1,10 @@
 //! The port a service gets: the usual one, or the next free one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 
 use anyhow::{Context as _, bail};
 use nix::fcntl::OFlag;
@@ -48,15 +47,19 @@ impl Ports {
 
 /// The right to `port` among this user's shops, unless another has it.
 fn lock(port: u16) -> io::Result<Option<File>> {
-    let path: PathBuf = std::env::temp_dir().join(format!("mestres-{}-port-{port}.lock", Uid::effective()));
+    let folder = std::env::temp_dir().join(format!("mestres-{}-ports", Uid::effective()));
+    match DirBuilder::new().mode(0o700).create(&folder) {
+        Err(refusal) if refusal.kind() != ErrorKind::AlreadyExists => return Err(refusal),
+        _ => {}
+    }
     let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        // The folder is shared and the name can be guessed: a link that somebody put there is not followed.
+        // The name can be guessed: a link that somebody put there is not followed.
         .custom_flags(OFlag::O_NOFOLLOW.bits())
-        .open(path)?;
+        .open(folder.join(port.to_string()))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

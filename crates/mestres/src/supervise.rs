@@ -70,7 +70,7 @@ impl Supervised {
         Self { stop, task }
     }
 
-    /// Ends the process within a second: SIGTERM, SIGTERM again, SIGKILL.
+    /// Ends the process, within a second as a rule: SIGTERM, SIGTERM again, SIGKILL.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         // The task cannot panic but by a bug, and then its child was killed when it was dropped.
@@ -159,7 +159,7 @@ async fn watch(
 
 async fn end(child: &mut Child, pid: u32) {
     for (signal, patience) in
-        [(Signal::SIGTERM, DRAIN_WITHIN), (Signal::SIGTERM, DROP_WITHIN), (Signal::SIGKILL, DROP_WITHIN)]
+        [(Signal::SIGTERM, DRAIN_WITHIN), (Signal::SIGTERM, DROP_WITHIN), (Signal::SIGKILL, REAP_WITHIN)]
     {
         send(signal, pid);
         if tokio::time::timeout(patience, child.wait()).await.is_ok() {

@@ -49,6 +49,11 @@ impl DataPlane {
             Some(find_tools(folder, narrator).await?)
         };
 
+        if tools.is_some()
+            && let Some(moved) = data_plane::place(&folder.data().join("postgres"))?.moved
+        {
+            narrator.say(Line::Note { text: moved })?;
+        }
         let told = RefCell::new(narrator);
         let tell = |line| told.borrow_mut().say(line);
         let data = folder.data();
