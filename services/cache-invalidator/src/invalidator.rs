@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use async_nats::jetstream;
 use async_nats::jetstream::stream::RawMessageErrorKind;
+use events::Consumer;
 use rls::Database;
 use tag_cache::log::PurgeLog;
 use time::OffsetDateTime;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Coherence, Continuity, LogState};
 use crate::lease::Lease;
+use crate::purger;
 use crate::relays::Relays;
 use crate::store;
 use crate::tag_record::TagRecord;
@@ -135,7 +137,7 @@ impl Invalidator {
                 found = self.find_place() => match found {
                     Ok(()) => break,
                     Err(error) => {
-                        tracing::warn!(error = format!("{error:#}"), "the purge log cannot be looked at");
+                        tracing::warn!(error = format!("{error:#}"), "this replica is active and cannot begin");
                         tokio::time::sleep(PAUSE).await;
                     }
                 },
@@ -151,6 +153,8 @@ impl Invalidator {
 
     /// The epoch and the place in the log to begin with.
     async fn find_place(&self) -> anyhow::Result<()> {
+        // Heartbeats tell the progress of the consumer, so it must be there first.
+        Consumer::new(purger::consumer(), self.nats.clone()).declare().await?;
         let known = store::coherence(&self.db).await?;
         let seen = self.open_log().await?;
         let continuity = match known {
