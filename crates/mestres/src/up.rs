@@ -40,6 +40,8 @@ const FIRST_STARTS_MAX: u32 = 3;
 const SERVERS_UP_WITHIN: Duration = Duration::from_millis(1_500);
 /// A server that does not start is tried again no more often than this.
 const LOOK_AFTER_SERVERS_EVERY: Duration = Duration::from_secs(1);
+/// Progress of a large load is told at these steps.
+const TELL_EVERY_PRODUCTS: usize = 10_000;
 /// Events that wait while a line is printed.
 const EVENTS_MAX: usize = 64;
 
@@ -223,16 +225,34 @@ impl Shop {
             Some(products) => usize::try_from(products).context("too many products for this machine")?,
             None => seed::DEMO_PRODUCTS,
         };
-        if wanted > seed::DEMO_PRODUCTS {
-            self.narrator.mention(&Line::Note { text: format!("an empty catalog gets {wanted} products") });
-        }
-        let loaded = seed::load(&url, wanted, |_so_far| {}).await.context("cannot load the demo shop")?;
+        let loaded = self.load(&url, wanted).await.context("cannot load the demo shop")?;
         if options.products.is_some() && loaded.products != wanted {
             let found = loaded.products;
             let text = format!("the catalog has {found} products; `mestres reset` first to get {wanted}");
             self.narrator.say(Line::Note { text })?;
         }
         Ok(loaded)
+    }
+
+    /// Loads, and says how far it is when that takes long.
+    async fn load(&mut self, url: &str, wanted: usize) -> anyhow::Result<Loaded> {
+        let (sender, mut steps) = mpsc::channel(EVENTS_MAX);
+        let tell = move |so_far: usize| {
+            // A step that finds no room is one of many.
+            let _untold = sender.try_send(so_far);
+        };
+        let loading = seed::load(url, wanted, tell);
+        tokio::pin!(loading);
+        loop {
+            tokio::select! {
+                loaded = &mut loading => return loaded,
+                Some(so_far) = steps.recv() => {
+                    if so_far < wanted && so_far.is_multiple_of(TELL_EVERY_PRODUCTS) {
+                        self.narrator.mention(&Line::Note { text: format!("{so_far} of {wanted} products loaded") });
+                    }
+                }
+            }
+        }
     }
 
     async fn until_all_ready(&mut self, events: &mut mpsc::Receiver<Event>) -> anyhow::Result<()> {
