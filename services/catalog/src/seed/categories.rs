@@ -18,7 +18,7 @@ const OTHERS: [(i64, Option<i64>, &str, &str); 9] = [
     (25, Some(24), "Para espresso", "espresso"),
     (26, Some(24), "Para filtro", "filtro"),
     (27, None, "Descafeinados", "descafeinados"),
-    (28, Some(21), "Acima de 88 pontos", "acima-de-88-pontos"),
+    (28, Some(21), "Acima de 86 pontos", "acima-de-86-pontos"),
 ];
 
 /// Every category, parents before children.

@@ -21,7 +21,7 @@ const LOTS_OF_A_FARM: usize = 3;
 pub(super) const DEMO_PRODUCTS: usize = HOUSE_COFFEES.len() + REGIONS.len() * FARMS * LOTS_OF_A_FARM;
 
 /// Lots above this SCA score, in tenths, stand among the microlots.
-const MICROLOT_SCORE_TENTHS: i32 = 880;
+const MICROLOT_SCORE_TENTHS: i32 = 860;
 
 /// Indexes of [`VARIETIES`] that are rare enough for a category of their own.
 const RARE_VARIETIES: [usize; 2] = [11, 13];
@@ -157,7 +157,7 @@ fn category(region: usize, variety: usize, process: usize, score: i32, harvest: 
     } else if process >= FIRST_FERMENTATION {
         category_with_slug("fermentacoes-especiais")
     } else if score >= MICROLOT_SCORE_TENTHS {
-        category_with_slug("acima-de-88-pontos")
+        category_with_slug("acima-de-86-pontos")
     } else {
         region_category(region)
     }
