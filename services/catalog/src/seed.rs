@@ -27,7 +27,7 @@ const LOAD_DEADLINE: Duration = Duration::from_secs(300);
 /// Products of the demo shop when nobody asks for another number.
 pub const DEMO_PRODUCTS: usize = coffees::DEMO_PRODUCTS;
 
-/// What [`load`] found or made.
+/// What [`load()`] found or made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loaded {
     /// Products in the catalog afterwards.
