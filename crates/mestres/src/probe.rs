@@ -62,3 +62,15 @@ async fn report(internal_http: SocketAddr) -> anyhow::Result<(StatusCode, String
         ended = &mut connection => { ended?; exchange.await }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_report_that_says_ready_is_whole() {
+        assert_eq!(readiness(r#"{"status":"ready","checks":[]}"#), Readiness::Whole);
+        assert_eq!(readiness(r#"{"status":"degraded","checks":[]}"#), Readiness::Degraded);
+        assert_eq!(readiness("OK"), Readiness::Degraded);
+    }
+}

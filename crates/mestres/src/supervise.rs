@@ -222,7 +222,8 @@ mod tests {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut head = [0; 1024];
                 let _asked = stream.read(&mut head).await;
-                let _told = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+                let report = b"HTTP/1.1 200 OK\r\ncontent-length: 18\r\n\r\n{\"status\":\"ready\"}";
+                let _told = stream.write_all(report).await;
             }
         });
         let program = Program {
