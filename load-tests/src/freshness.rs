@@ -43,7 +43,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let stale = stale_pairs(&options, &shop, &gateways).await?;
     say(&format!("{} write-read pairs on random gateways with the token: {stale} stale", options.pairs));
     say("");
-    say("from the commit of a price until each of 2 gateways has answered with it, ms:");
+    say("from the commit of a price until both gateways refuse to serve the old one, ms:");
     let mut by_gateway = Writer::Gateway(Connection::open(gateways[0]).await?);
     report("gateway publish", times_to_unservable(&options, &shop, &gateways, &mut by_gateway).await?);
     let catalog = CatalogServiceClient::new(bootstrap::grpc::channel(&shop.setting("MESTRES_CATALOG_URL")?)?);
@@ -94,8 +94,9 @@ enum Writer {
 }
 
 /// For each change, the milliseconds from its commit (PostgreSQL's own time stamp; one clock for all) until
-/// both gateways had answered with the new price. Both are asked every millisecond, so each keeps the old answer hot until it is
-/// purged, and the figures are up to a millisecond and a bit too high.
+/// both gateways were asked the first question that they did not answer with the old price. Both are asked
+/// every millisecond or two, so each keeps the old answer hot until it is purged, and the figures are too high
+/// by up to that pause.
 async fn times_to_unservable(
     options: &Options,
     shop: &Shop,
@@ -117,9 +118,10 @@ async fn times_to_unservable(
             connection.get(&path_of(WATCHED), &[]).await?;
             watchers.spawn(async move {
                 loop {
+                    let asked = unix_us();
                     let answer = connection.get(&path_of(WATCHED), &[]).await?;
                     if first_amount(&answer)? == amount {
-                        return anyhow::Ok(unix_us());
+                        return anyhow::Ok(asked);
                     }
                     tokio::time::sleep(WATCH_EVERY).await;
                 }
