@@ -36,21 +36,27 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let mut database =
         PgConnection::connect(&catalog_url(&shop.setting("MESTRES_DATABASE_ADMIN_URL")?)?).await?;
     sqlx::raw_sql("VACUUM ANALYZE").execute(&mut database).await?;
-    // As the service asks: its schema, and row level security of an anonymous caller.
-    sqlx::raw_sql("SET search_path = catalog, app, public; SET ROLE mc_anon").execute(&mut database).await?;
-    say(&format!(
-        "{} products, row level security as an anonymous caller; ms, median (min to max)",
-        options.products
-    ));
+    sqlx::raw_sql("SET search_path = catalog, app, public").execute(&mut database).await?;
+    say(&format!("{} products; ms, median (min to max)", options.products));
+    // Under a policy that hides rows PostgreSQL may not use an index for `@@`, which is not leakproof: the
+    // service asks through a function that is, and S132 word for word keeps its budget for staff alone.
+    for role in ["mc_service", "mc_anon"] {
+        sqlx::query(AssertSqlSafe(format!("SET ROLE {role}"))).execute(&mut database).await?;
+        run_all(&mut database, role, options.rounds).await?;
+    }
+    Ok(())
+}
+
+async fn run_all(database: &mut PgConnection, role: &str, rounds: usize) -> anyhow::Result<()> {
     for (name, budget_ms, query) in QUERIES {
         let mut times = Vec::new();
-        for _ in 0..options.rounds {
+        for _ in 0..rounds {
             let statement = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}");
-            let plan: Value = sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(&mut database).await?;
+            let plan: Value = sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(&mut *database).await?;
             times.push(plan[0]["Execution Time"].as_f64().unwrap_or(f64::NAN));
         }
         say(&format!(
-            "{name:<14} budget {budget_ms:>3}: first {:.2}, then {}",
+            "{role:<10} {name:<14} budget {budget_ms:>3}: first {:.2}, then {}",
             times[0],
             Spread::of(&times[1..])
         ));
