@@ -71,18 +71,59 @@ impl Event {
             Fact::ProductUpdated(fact) => ("product", fact.product_id),
             Fact::ProductDeleted(fact) => ("product", fact.product_id),
             Fact::PriceChanged(fact) => ("price", fact.variant_id),
+            Fact::UserRegistered(fact) | Fact::UserDeleted(fact) => ("user", fact.user_id),
+            Fact::UserUpdated(fact) => ("user", fact.user_id),
+            Fact::UserRoleChanged(fact) => ("user", fact.user_id),
+            Fact::UserLoggedIn(fact) => {
+                return Aggregate { kind: "session", id: fact.session_id.clone(), version: self.version };
+            }
+            Fact::AddressChanged(fact) => ("address", fact.address_id),
+            Fact::AgendaEventCreated(fact)
+            | Fact::AgendaEventUpdated(fact)
+            | Fact::AgendaEventDeleted(fact) => ("event", fact.event_id),
+            Fact::ProfessionalCreated(fact)
+            | Fact::ProfessionalUpdated(fact)
+            | Fact::ProfessionalDeleted(fact) => ("professional", fact.professional_id),
+            Fact::ReportCreated(fact) | Fact::ReportUpdated(fact) | Fact::ReportDeleted(fact) => {
+                ("report", fact.report_id)
+            }
+            Fact::NotificationCreated(fact)
+            | Fact::NotificationRead(fact)
+            | Fact::NotificationDeleted(fact) => ("feed", fact.user_id),
+            Fact::PreferencesChanged(fact) => ("preferences", fact.user_id),
         };
         Aggregate { kind, id: id.to_string(), version: self.version }
     }
 
     /// The NATS subject, `mc.<service>.<aggregate>.<verb>.<id>`.
     pub fn subject(&self) -> String {
-        match &self.fact {
-            Fact::ProductCreated(fact) => format!("mc.catalog.product.created.{}", fact.product_id),
-            Fact::ProductUpdated(fact) => format!("mc.catalog.product.updated.{}", fact.product_id),
-            Fact::ProductDeleted(fact) => format!("mc.catalog.product.deleted.{}", fact.product_id),
-            Fact::PriceChanged(fact) => format!("mc.catalog.price.changed.{}", fact.variant_id),
-        }
+        let (name, id) = match &self.fact {
+            Fact::ProductCreated(fact) => ("catalog.product.created", fact.product_id),
+            Fact::ProductUpdated(fact) => ("catalog.product.updated", fact.product_id),
+            Fact::ProductDeleted(fact) => ("catalog.product.deleted", fact.product_id),
+            Fact::PriceChanged(fact) => ("catalog.price.changed", fact.variant_id),
+            Fact::UserRegistered(fact) => ("accounts.user.registered", fact.user_id),
+            Fact::UserLoggedIn(fact) => ("accounts.user.logged_in", fact.user_id),
+            Fact::UserUpdated(fact) => ("accounts.user.updated", fact.user_id),
+            Fact::UserDeleted(fact) => ("accounts.user.deleted", fact.user_id),
+            Fact::UserRoleChanged(fact) => ("accounts.user.role_changed", fact.user_id),
+            Fact::AddressChanged(fact) => ("accounts.address.changed", fact.address_id),
+            Fact::AgendaEventCreated(fact) => ("agenda.event.created", fact.event_id),
+            Fact::AgendaEventUpdated(fact) => ("agenda.event.updated", fact.event_id),
+            Fact::AgendaEventDeleted(fact) => ("agenda.event.deleted", fact.event_id),
+            Fact::ProfessionalCreated(fact) => ("agenda.professional.created", fact.professional_id),
+            Fact::ProfessionalUpdated(fact) => ("agenda.professional.updated", fact.professional_id),
+            Fact::ProfessionalDeleted(fact) => ("agenda.professional.deleted", fact.professional_id),
+            Fact::ReportCreated(fact) => ("agenda.report.created", fact.report_id),
+            Fact::ReportUpdated(fact) => ("agenda.report.updated", fact.report_id),
+            Fact::ReportDeleted(fact) => ("agenda.report.deleted", fact.report_id),
+            // Followers filter by whose feed it is.
+            Fact::NotificationCreated(fact) => ("notifications.notification.created", fact.user_id),
+            Fact::NotificationRead(fact) => ("notifications.notification.read", fact.user_id),
+            Fact::NotificationDeleted(fact) => ("notifications.notification.deleted", fact.user_id),
+            Fact::PreferencesChanged(fact) => ("notifications.prefs.changed", fact.user_id),
+        };
+        format!("mc.{name}.{id}")
     }
 
     /// The event as protobuf, `mestres.events.v1.Event`.

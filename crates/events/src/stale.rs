@@ -61,6 +61,37 @@ impl Event {
                 stale.add(tags::products_list_price());
                 stale.add(tags::products_list_filtered());
             }
+            // Nothing shows who has an account or when they came.
+            Fact::UserRegistered(_) | Fact::UserLoggedIn(_) => {}
+            Fact::UserUpdated(fact) => stale.add(tags::profile_user(fact.user_id)),
+            Fact::UserRoleChanged(fact) => stale.add(tags::profile_user(fact.user_id)),
+            Fact::UserDeleted(fact) => stale.everything_of(fact.user_id),
+            Fact::AddressChanged(fact) => stale.add(tags::addresses_user(fact.user_id)),
+            Fact::AgendaEventCreated(fact)
+            | Fact::AgendaEventUpdated(fact)
+            | Fact::AgendaEventDeleted(fact) => {
+                stale.add(tags::events_user(fact.user_id));
+                stale.add(tags::event(fact.event_id));
+            }
+            // Events show their professional's name.
+            Fact::ProfessionalCreated(fact)
+            | Fact::ProfessionalUpdated(fact)
+            | Fact::ProfessionalDeleted(fact) => {
+                stale.add(tags::professionals_user(fact.user_id));
+                stale.add(tags::events_user(fact.user_id));
+            }
+            Fact::ReportCreated(fact) | Fact::ReportUpdated(fact) | Fact::ReportDeleted(fact) => {
+                stale.add(tags::reports_user(fact.sender_id));
+                stale.add(tags::reports_user(fact.receiver_id));
+                stale.add(tags::notifications_user(fact.receiver_id));
+                stale.add(tags::report(fact.report_id));
+            }
+            Fact::NotificationCreated(fact)
+            | Fact::NotificationRead(fact)
+            | Fact::NotificationDeleted(fact) => stale.add(tags::notifications_user(fact.user_id)),
+            Fact::PreferencesChanged(fact) => {
+                stale.add(tags::notification_preferences_user(fact.user_id));
+            }
         }
         stale.tags
     }
@@ -115,6 +146,17 @@ impl Stale {
         for slug in slugs {
             self.add(tags::product_slug(slug));
         }
+    }
+
+    /// Whatever is kept for a user, in every service.
+    fn everything_of(&mut self, user: i64) {
+        self.add(tags::profile_user(user));
+        self.add(tags::addresses_user(user));
+        self.add(tags::events_user(user));
+        self.add(tags::professionals_user(user));
+        self.add(tags::reports_user(user));
+        self.add(tags::notifications_user(user));
+        self.add(tags::notification_preferences_user(user));
     }
 
     /// Every list that a product may enter, leave, or move in.
@@ -307,5 +349,57 @@ mod tests {
     fn a_price_purges_the_product_and_what_prices_order() {
         let changed = PriceChanged { product_id: 42, variant_id: 99, ..Default::default() };
         check(Fact::PriceChanged(changed), &["product:42", "products:list:price", "products:list:filtered"]);
+    }
+
+    #[test]
+    fn facts_about_a_user_purge_what_is_kept_for_that_user() {
+        use proto::events::v1::{
+            AddressChanged, PreferencesChanged, UserFact, UserLoggedIn, UserRoleChanged, UserUpdated,
+        };
+
+        check(Fact::UserRegistered(UserFact { user_id: 7 }), &[]);
+        check(Fact::UserLoggedIn(UserLoggedIn { user_id: 7, session_id: "s".to_owned() }), &[]);
+        check(Fact::UserUpdated(UserUpdated { user_id: 7, ..Default::default() }), &["profile:user:7"]);
+        check(
+            Fact::UserRoleChanged(UserRoleChanged { user_id: 7, ..Default::default() }),
+            &["profile:user:7"],
+        );
+        check(
+            Fact::UserDeleted(UserFact { user_id: 7 }),
+            &[
+                "profile:user:7",
+                "addresses:user:7",
+                "events:user:7",
+                "professionals:user:7",
+                "reports:user:7",
+                "notifications:user:7",
+                "notifprefs:user:7",
+            ],
+        );
+        check(Fact::AddressChanged(AddressChanged { address_id: 1, user_id: 7 }), &["addresses:user:7"]);
+        check(Fact::PreferencesChanged(PreferencesChanged { user_id: 7 }), &["notifprefs:user:7"]);
+    }
+
+    #[test]
+    fn facts_of_the_agenda_purge_the_lists_of_everyone_concerned() {
+        use proto::events::v1::{AgendaEventFact, NotificationFact, ProfessionalFact, ReportFact};
+
+        let event = AgendaEventFact { event_id: 5, user_id: 7, professional_id: Some(3) };
+        let professional = ProfessionalFact { professional_id: 3, user_id: 7 };
+        let report = ReportFact { report_id: 9, sender_id: 7, receiver_id: 8 };
+        let notification = NotificationFact { user_id: 7, ..Default::default() };
+        for fact in [Fact::AgendaEventCreated, Fact::AgendaEventUpdated, Fact::AgendaEventDeleted] {
+            check(fact(event), &["events:user:7", "event:5"]);
+        }
+        for fact in [Fact::ProfessionalCreated, Fact::ProfessionalUpdated, Fact::ProfessionalDeleted] {
+            check(fact(professional), &["professionals:user:7", "events:user:7"]);
+        }
+        // The three tags of S32, and the report's own page.
+        for fact in [Fact::ReportCreated, Fact::ReportUpdated, Fact::ReportDeleted] {
+            check(fact(report), &["reports:user:7", "reports:user:8", "notifications:user:8", "report:9"]);
+        }
+        for fact in [Fact::NotificationCreated, Fact::NotificationRead, Fact::NotificationDeleted] {
+            check(fact(notification.clone()), &["notifications:user:7"]);
+        }
     }
 }

@@ -62,3 +62,48 @@ pub fn search_all() -> String {
 pub fn suggest() -> String {
     "suggest".to_owned()
 }
+
+/// A user's own profile.
+pub fn profile_user(user: i64) -> String {
+    format!("profile:user:{user}")
+}
+
+/// A user's addresses.
+pub fn addresses_user(user: i64) -> String {
+    format!("addresses:user:{user}")
+}
+
+/// A user's agenda: its lists and each of its events (S30).
+pub fn events_user(user: i64) -> String {
+    format!("events:user:{user}")
+}
+
+/// Whatever shows this event of an agenda.
+pub fn event(id: i64) -> String {
+    format!("event:{id}")
+}
+
+/// A user's coffee masters.
+pub fn professionals_user(user: i64) -> String {
+    format!("professionals:user:{user}")
+}
+
+/// Reports that a user sent or received (S32).
+pub fn reports_user(user: i64) -> String {
+    format!("reports:user:{user}")
+}
+
+/// Whatever shows this report.
+pub fn report(id: i64) -> String {
+    format!("report:{id}")
+}
+
+/// A user's notifications and how many are unread (S31).
+pub fn notifications_user(user: i64) -> String {
+    format!("notifications:user:{user}")
+}
+
+/// How a user wants to be told.
+pub fn notification_preferences_user(user: i64) -> String {
+    format!("notifprefs:user:{user}")
+}

@@ -10,6 +10,22 @@ pub mod events {
     }
 }
 
+/// The accounts service.
+pub mod accounts {
+    /// `mestres.accounts.v1`
+    pub mod v1 {
+        include!("gen/mestres.accounts.v1.rs");
+    }
+}
+
+/// The agenda service.
+pub mod agenda {
+    /// `mestres.agenda.v1`
+    pub mod v1 {
+        include!("gen/mestres.agenda.v1.rs");
+    }
+}
+
 /// The catalog service.
 pub mod catalog {
     /// `mestres.catalog.v1`
@@ -23,6 +39,14 @@ pub mod metrics {
     /// `mestres.metrics.v1`
     pub mod v1 {
         include!("gen/mestres.metrics.v1.rs");
+    }
+}
+
+/// The notifications service and its webhooks.
+pub mod notifications {
+    /// `mestres.notifications.v1`
+    pub mod v1 {
+        include!("gen/mestres.notifications.v1.rs");
     }
 }
 

@@ -10,6 +10,7 @@ mod key_set;
 mod permits;
 mod query_times;
 mod statement;
+mod statements;
 mod tx;
 mod verifier;
 

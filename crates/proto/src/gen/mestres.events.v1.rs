@@ -14,7 +14,10 @@ pub struct Event {
     pub actor: ::core::option::Option<Actor>,
     #[prost(message, optional, tag = "4")]
     pub aggregate: ::core::option::Option<Aggregate>,
-    #[prost(oneof = "event::Fact", tags = "10, 11, 12, 13")]
+    #[prost(
+        oneof = "event::Fact",
+        tags = "10, 11, 12, 13, 20, 21, 22, 23, 24, 25, 30, 31, 32, 33, 34, 35, 36, 37, 38, 40, 41, 42, 43"
+    )]
     pub fact: ::core::option::Option<event::Fact>,
 }
 /// Nested message and enum types in `Event`.
@@ -29,6 +32,44 @@ pub mod event {
         ProductDeleted(super::ProductDeleted),
         #[prost(message, tag = "13")]
         PriceChanged(super::PriceChanged),
+        #[prost(message, tag = "20")]
+        UserRegistered(super::UserFact),
+        #[prost(message, tag = "21")]
+        UserLoggedIn(super::UserLoggedIn),
+        #[prost(message, tag = "22")]
+        UserUpdated(super::UserUpdated),
+        #[prost(message, tag = "23")]
+        UserDeleted(super::UserFact),
+        #[prost(message, tag = "24")]
+        UserRoleChanged(super::UserRoleChanged),
+        #[prost(message, tag = "25")]
+        AddressChanged(super::AddressChanged),
+        #[prost(message, tag = "30")]
+        AgendaEventCreated(super::AgendaEventFact),
+        #[prost(message, tag = "31")]
+        AgendaEventUpdated(super::AgendaEventFact),
+        #[prost(message, tag = "32")]
+        AgendaEventDeleted(super::AgendaEventFact),
+        #[prost(message, tag = "33")]
+        ProfessionalCreated(super::ProfessionalFact),
+        #[prost(message, tag = "34")]
+        ProfessionalUpdated(super::ProfessionalFact),
+        #[prost(message, tag = "35")]
+        ProfessionalDeleted(super::ProfessionalFact),
+        #[prost(message, tag = "36")]
+        ReportCreated(super::ReportFact),
+        #[prost(message, tag = "37")]
+        ReportUpdated(super::ReportFact),
+        #[prost(message, tag = "38")]
+        ReportDeleted(super::ReportFact),
+        #[prost(message, tag = "40")]
+        NotificationCreated(super::NotificationFact),
+        #[prost(message, tag = "41")]
+        NotificationRead(super::NotificationFact),
+        #[prost(message, tag = "42")]
+        NotificationDeleted(super::NotificationFact),
+        #[prost(message, tag = "43")]
+        PreferencesChanged(super::PreferencesChanged),
     }
 }
 /// Who caused the event. No personal data beyond the id.
@@ -123,6 +164,89 @@ pub struct PriceChanged {
     pub amount: i64,
     #[prost(message, optional, tag = "7")]
     pub valid_from: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserFact {
+    #[prost(int64, tag = "1")]
+    pub user_id: i64,
+}
+/// The session is the aggregate: a login changes no user.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserLoggedIn {
+    #[prost(int64, tag = "1")]
+    pub user_id: i64,
+    /// UUID in text form.
+    #[prost(string, tag = "2")]
+    pub session_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserUpdated {
+    #[prost(int64, tag = "1")]
+    pub user_id: i64,
+    /// Column names whose value changed.
+    #[prost(string, repeated, tag = "2")]
+    pub changed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Roles are customer, staff or admin.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserRoleChanged {
+    #[prost(int64, tag = "1")]
+    pub user_id: i64,
+    #[prost(string, tag = "2")]
+    pub old_role: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub role: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddressChanged {
+    #[prost(int64, tag = "1")]
+    pub address_id: i64,
+    #[prost(int64, tag = "2")]
+    pub user_id: i64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AgendaEventFact {
+    #[prost(int64, tag = "1")]
+    pub event_id: i64,
+    #[prost(int64, tag = "2")]
+    pub user_id: i64,
+    #[prost(int64, optional, tag = "3")]
+    pub professional_id: ::core::option::Option<i64>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProfessionalFact {
+    #[prost(int64, tag = "1")]
+    pub professional_id: i64,
+    #[prost(int64, tag = "2")]
+    pub user_id: i64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReportFact {
+    #[prost(int64, tag = "1")]
+    pub report_id: i64,
+    #[prost(int64, tag = "2")]
+    pub sender_id: i64,
+    #[prost(int64, tag = "3")]
+    pub receiver_id: i64,
+}
+/// The user's feed is the aggregate and `seq` its version, so that a user's notifications stay in order.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NotificationFact {
+    #[prost(int64, tag = "1")]
+    pub user_id: i64,
+    /// One, or all that a "read all" marked, 500 at most.
+    #[prost(int64, repeated, tag = "2")]
+    pub notification_ids: ::prost::alloc::vec::Vec<i64>,
+    /// Of the notification made; 0 for what was read or deleted.
+    #[prost(uint64, tag = "3")]
+    pub seq: u64,
+    #[prost(uint64, tag = "4")]
+    pub unread: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PreferencesChanged {
+    #[prost(int64, tag = "1")]
+    pub user_id: i64,
 }
 /// What a committed mutation made stale: every mutation reply lists its receipts, so that the
 /// writer's gateway can purge at once and answer with the position of that purge.

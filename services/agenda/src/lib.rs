@@ -1,0 +1,1 @@
+//! The agenda service: coffee masters, events held with them, and cupping reports.
