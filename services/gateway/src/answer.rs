@@ -250,10 +250,13 @@ impl Answer {
             Error::MethodNotAllowed { allow } => {
                 headers.insert(ALLOW, HeaderValue::from_static(allow));
             }
-            Error::Unauthenticated => {
+            Error::Unauthenticated | Error::InvalidCredentials | Error::TotpRequired => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Error::Overloaded | Error::UpstreamUnavailable => {
+            Error::RateLimited { retry_after_s } => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after_s));
+            }
+            Error::Overloaded | Error::UpstreamUnavailable | Error::SessionCheckUnavailable => {
                 // Clients that were turned away together should not come back together.
                 headers.insert(RETRY_AFTER, HeaderValue::from(fastrand::u16(1..=3)));
             }

@@ -24,6 +24,12 @@ pub struct Config {
     pub catalog_url: String,
     /// `MESTRES_METRICS_URL`: by default `http://127.0.0.1:50052`.
     pub metrics_url: String,
+    /// `MESTRES_ACCOUNTS_URL`: by default `http://127.0.0.1:50054`.
+    pub accounts_url: String,
+    /// `MESTRES_AGENDA_URL`: by default `http://127.0.0.1:50055`.
+    pub agenda_url: String,
+    /// `MESTRES_NOTIFICATIONS_URL`: by default `http://127.0.0.1:50056`.
+    pub notifications_url: String,
     /// `REDIS_URL`: the shared tier of the cache; none when unset.
     pub redis_url: Option<String>,
     /// `NATS_URL`: by default `nats://127.0.0.1:4222`.
@@ -61,6 +67,9 @@ impl Config {
             in_flight_max: parsed_within("MESTRES_IN_FLIGHT_MAX", 512, 1..=65_536)?,
             catalog_url: or("MESTRES_CATALOG_URL", "http://127.0.0.1:50051"),
             metrics_url: or("MESTRES_METRICS_URL", "http://127.0.0.1:50052"),
+            accounts_url: or("MESTRES_ACCOUNTS_URL", "http://127.0.0.1:50054"),
+            agenda_url: or("MESTRES_AGENDA_URL", "http://127.0.0.1:50055"),
+            notifications_url: or("MESTRES_NOTIFICATIONS_URL", "http://127.0.0.1:50056"),
             redis_url: optional("REDIS_URL"),
             nats_url: or("NATS_URL", "nats://127.0.0.1:4222"),
             cache: enabled(optional("REDIS_CACHE_ENABLED"))?,
@@ -102,6 +111,9 @@ impl std::fmt::Debug for Config {
             .field("workers", &self.workers)
             .field("catalog_url", &self.catalog_url)
             .field("metrics_url", &self.metrics_url)
+            .field("accounts_url", &self.accounts_url)
+            .field("agenda_url", &self.agenda_url)
+            .field("notifications_url", &self.notifications_url)
             .field("cache", &self.cache)
             .field("instance", &self.instance)
             .finish_non_exhaustive()

@@ -1,6 +1,7 @@
 //! What can go wrong with a request, and the one place that turns it, or a gRPC status, into an answer.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
@@ -62,9 +63,21 @@ pub enum Error {
     /// Who is calling is not known, or the token is no good.
     #[error("unauthenticated")]
     Unauthenticated,
+    /// The mail address or the password is wrong, or the account is closed to whoever asks: which, is not said.
+    #[error("invalid credentials")]
+    InvalidCredentials,
+    /// The password is right, and a code of the second factor is needed.
+    #[error("a second factor is required")]
+    TotpRequired,
     /// The caller is known and may not.
     #[error("forbidden")]
     Forbidden,
+    /// The caller must first prove once more who they are.
+    #[error("a fresh proof of identity is required")]
+    StepUpRequired,
+    /// The token of a link in a mail is unknown, used or too old.
+    #[error("the link's token is no good")]
+    InvalidToken,
     /// There is nothing here, or nothing that the caller may see.
     #[error("not found")]
     NotFound,
@@ -107,6 +120,15 @@ pub enum Error {
     /// The header section is larger than accepted.
     #[error("headers too large")]
     HeadersTooLarge,
+    /// The caller has asked too often.
+    #[error("rate limited")]
+    RateLimited {
+        /// Whole seconds until it is worth asking again, at least 1.
+        retry_after_s: u32,
+    },
+    /// Whether a session still holds cannot be known, and the route must not guess.
+    #[error("the session cannot be checked")]
+    SessionCheckUnavailable,
     /// This process or a service has more work than it can do in time.
     #[error("overloaded")]
     Overloaded,
@@ -136,6 +158,12 @@ impl Error {
         Self::InvalidParameter { name: name.into(), detail: Text::fixed(pt, en) }
     }
 
+    /// Asked too often; worth asking again after `wait`.
+    pub fn rate_limited(wait: Duration) -> Self {
+        let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        Self::RateLimited { retry_after_s: seconds.max(1) }
+    }
+
     /// The machine-readable code.
     pub fn code(&self) -> &'static str {
         self.kind().1
@@ -153,7 +181,11 @@ impl Error {
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad_request"),
             Self::MalformedJson(_) => (StatusCode::BAD_REQUEST, "malformed_json"),
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            Self::InvalidCredentials => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            Self::TotpRequired => (StatusCode::UNAUTHORIZED, "totp_required"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::StepUpRequired => (StatusCode::FORBIDDEN, "step_up_required"),
+            Self::InvalidToken => (StatusCode::BAD_REQUEST, "invalid_token"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "not_acceptable"),
@@ -166,6 +198,8 @@ impl Error {
             Self::Validation(_) => (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed"),
             Self::PreconditionRequired => (StatusCode::PRECONDITION_REQUIRED, "precondition_required"),
             Self::HeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
+            Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+            Self::SessionCheckUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "session_check_unavailable"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::UpstreamUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "upstream_unavailable"),
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
@@ -188,6 +222,8 @@ pub enum Call {
 const REASON: &str = "mc-reason";
 /// The field it is about.
 const FIELD: &str = "mc-field";
+/// When it is worth asking again, in milliseconds.
+const RETRY_AFTER: &str = "mc-retry-after-ms";
 
 impl Error {
     /// What a service's refusal means to the client. Logs what is our fault, since the client is not told.
@@ -216,6 +252,7 @@ impl Error {
             (Code::InvalidArgument | Code::OutOfRange, _) if reason == Some("offset_too_deep") => {
                 Self::OffsetTooDeep
             }
+            (Code::InvalidArgument, _) if reason == Some("invalid_token") => Self::InvalidToken,
             (Code::InvalidArgument | Code::OutOfRange, Call::Read) => Self::InvalidParameter {
                 name: Cow::Owned(field.map_or("query", parameter).to_owned()),
                 detail: detail(),
@@ -226,9 +263,18 @@ impl Error {
             (Code::NotFound, _) => Self::NotFound,
             (Code::AlreadyExists, _) => Self::Conflict(field_error(reason.unwrap_or("taken"))),
             (Code::Aborted, _) => Self::PreconditionFailed { current: None },
+            (Code::PermissionDenied, _) if reason == Some("step_up_required") => Self::StepUpRequired,
             (Code::PermissionDenied, _) => Self::Forbidden,
-            (Code::Unauthenticated, _) => Self::Unauthenticated,
-            (Code::ResourceExhausted, _) => Self::Overloaded,
+            (Code::Unauthenticated, _) => match reason {
+                Some("invalid_credentials") => Self::InvalidCredentials,
+                Some("totp_required") => Self::TotpRequired,
+                _ => Self::Unauthenticated,
+            },
+            // A service that says when to come back has counted this caller; one that does not is busy.
+            (Code::ResourceExhausted, _) => match metadata(RETRY_AFTER).and_then(|ms| ms.parse().ok()) {
+                Some(ms) => Self::rate_limited(Duration::from_millis(ms)),
+                None => Self::Overloaded,
+            },
             (Code::Unavailable, _) => {
                 tracing::warn!(error = %status.message(), "a service is unavailable");
                 Self::UpstreamUnavailable

@@ -12,7 +12,6 @@ use bootstrap::Health;
 use futures_util::FutureExt;
 use latency::{EndpointId, Recorder};
 use opentelemetry::trace::FutureExt as _;
-use proto::catalog::v1::Product;
 use proto::events::v1::PurgeReceipt;
 use rls::Verifier;
 use tag_cache::{Cache, TokenText};
@@ -144,20 +143,21 @@ impl Gate {
     }
 
     /// Runs a change to its end, even if the client leaves, and purges what it made stale.
-    pub(crate) async fn change<W>(
+    pub(crate) async fn change<T, W>(
         &self,
         work: impl FnOnce(Upstream) -> W,
-    ) -> Result<(Option<Product>, WriteToken), Error>
+    ) -> Result<(T, WriteToken), Error>
     where
-        W: Future<Output = Result<(Option<Product>, Vec<PurgeReceipt>), Error>> + Send + 'static,
+        T: Send + 'static,
+        W: Future<Output = Result<(T, Vec<PurgeReceipt>), Error>> + Send + 'static,
     {
         let changes = &self.shared.changes;
         let work = work(changes.upstream.clone());
         let (cache, hsts) = (self.shared.cache.clone(), self.shared.hsts);
         let task = async move {
-            let (product, receipts) = work.await?;
+            let (changed, receipts) = work.await?;
             let text = purge(&cache, &receipts).await;
-            Ok((product, WriteToken { text, hsts }))
+            Ok((changed, WriteToken { text, hsts }))
         };
         let task = task.with_context(opentelemetry::Context::current());
         let task = changes.running.spawn_on(task, &changes.runtime);

@@ -145,6 +145,39 @@ fn texts(error: &Error) -> (Text, Text) {
             ("Não autenticado", "Not authenticated"),
             ("é preciso um token de acesso válido", "a valid access token is needed"),
         ),
+        Error::InvalidCredentials => both(
+            ("Não autenticado", "Not authenticated"),
+            ("e-mail ou senha não conferem", "the e-mail address or the password is wrong"),
+        ),
+        Error::TotpRequired => both(
+            ("Segundo fator necessário", "Second factor required"),
+            ("envie em `totp_code` o código do aplicativo", "send the application's code in `totp_code`"),
+        ),
+        Error::StepUpRequired => both(
+            ("Confirmação necessária", "Confirmation required"),
+            (
+                "confirme a senha ou o código em /api/v1/auth/step-up e tente de novo",
+                "prove your password or code at /api/v1/auth/step-up and try again",
+            ),
+        ),
+        Error::InvalidToken => both(
+            ("Link inválido", "Invalid link"),
+            (
+                "o link já foi usado, expirou ou nunca existiu; peça outro",
+                "the link has been used, has expired or never existed; ask for another",
+            ),
+        ),
+        Error::RateLimited { .. } => both(
+            ("Requisições demais", "Too many requests"),
+            ("espere o tempo indicado em Retry-After", "wait for the time given in Retry-After"),
+        ),
+        Error::SessionCheckUnavailable => both(
+            ("Sessão não verificável", "Session check unavailable"),
+            (
+                "não é possível confirmar agora se sua sessão ainda vale",
+                "whether your session still holds cannot be confirmed now",
+            ),
+        ),
         Error::Forbidden => both(
             ("Acesso negado", "Forbidden"),
             ("sua conta não tem permissão para isso", "your account may not do this"),

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use proto::accounts::v1::accounts_service_client::AccountsServiceClient;
+use proto::agenda::v1::agenda_service_client::AgendaServiceClient;
 use proto::catalog::v1::catalog_service_client::CatalogServiceClient;
 use proto::metrics::v1::metrics_service_client::MetricsServiceClient;
+use proto::notifications::v1::notifications_service_client::NotificationsServiceClient;
+use proto::notifications::v1::webhooks_service_client::WebhooksServiceClient;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
@@ -15,6 +19,8 @@ use crate::error::{Call, Error, Retry};
 pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(2);
 /// Changes by staff.
 pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(5);
+/// Signing in: a password takes its time, and so does the queue for it.
+pub(crate) const LOGIN_DEADLINE: Duration = Duration::from_secs(3);
 /// Statistics are answered from memory.
 pub(crate) const METRICS_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -34,6 +40,14 @@ pub(crate) struct Upstream {
     pub(crate) catalog: CatalogServiceClient<Channel>,
     /// Timings.
     pub(crate) metrics: MetricsServiceClient<Channel>,
+    /// People: sign-in, sessions, profiles, addresses.
+    pub(crate) accounts: AccountsServiceClient<Channel>,
+    /// Events, professionals and reports.
+    pub(crate) agenda: AgendaServiceClient<Channel>,
+    /// What people are told.
+    pub(crate) notifications: NotificationsServiceClient<Channel>,
+    /// What other systems are told; the same service and connection as `notifications`.
+    pub(crate) webhooks: WebhooksServiceClient<Channel>,
 }
 
 impl Upstream {
@@ -42,9 +56,14 @@ impl Upstream {
     /// # Errors
     /// When an address in the configuration is none.
     pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
+        let notifications = bootstrap::grpc::channel(&config.notifications_url)?;
         Ok(Self {
             catalog: CatalogServiceClient::new(bootstrap::grpc::channel(&config.catalog_url)?),
             metrics: MetricsServiceClient::new(bootstrap::grpc::channel(&config.metrics_url)?),
+            accounts: AccountsServiceClient::new(bootstrap::grpc::channel(&config.accounts_url)?),
+            agenda: AgendaServiceClient::new(bootstrap::grpc::channel(&config.agenda_url)?),
+            notifications: NotificationsServiceClient::new(notifications.clone()),
+            webhooks: WebhooksServiceClient::new(notifications),
         })
     }
 }
