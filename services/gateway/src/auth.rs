@@ -5,6 +5,7 @@ use actix_web::http::header::{AUTHORIZATION, COOKIE, HOST, HeaderMap, ORIGIN};
 use rls::{Caller, Verifier};
 
 use crate::error::Error;
+use crate::gate::Gate;
 
 /// The cookie of the requirement documents (S52). Browsers get the prefixed one, which no neighbouring site
 /// can set for them.
@@ -19,13 +20,21 @@ pub(crate) struct Authenticated {
 }
 
 impl Authenticated {
-    /// The caller's own token.
-    pub(crate) fn bearer(&self) -> Option<&str> {
-        self.token.as_deref()
+    /// What proves the caller to the service named `audience`, for one call; nobody in particular needs none.
+    pub(crate) fn assertion(&self, _gate: &Gate, _audience: &'static str) -> Option<String> {
+        self.token.clone()
+    }
+
+    /// Passes everyone who is signed in.
+    pub(crate) fn user(self) -> Result<Self, Error> {
+        match self.caller {
+            Caller::Anonymous | Caller::Guest { .. } => Err(Error::Unauthenticated),
+            Caller::User(_) | Caller::Staff(_) | Caller::Admin(_) | Caller::Service => Ok(self),
+        }
     }
 
     /// Passes staff and admins.
-    pub(crate) fn staff(self) -> Result<Self, Error> {
+    pub(crate) async fn staff(self, _gate: &Gate) -> Result<Self, Error> {
         match self.caller {
             Caller::Anonymous | Caller::Guest { .. } => Err(Error::Unauthenticated),
             Caller::User(_) => Err(Error::Forbidden),
@@ -34,7 +43,7 @@ impl Authenticated {
     }
 
     /// Passes admins.
-    pub(crate) fn admin(self) -> Result<Self, Error> {
+    pub(crate) async fn admin(self, _gate: &Gate) -> Result<Self, Error> {
         match self.caller {
             Caller::Anonymous | Caller::Guest { .. } => Err(Error::Unauthenticated),
             Caller::User(_) | Caller::Staff(_) => Err(Error::Forbidden),

@@ -28,6 +28,9 @@ use crate::routes::Route;
 use crate::upstream::{READ_DEADLINE, WRITE_DEADLINE, read, write};
 use crate::views::{self, Pagination, ProductSummary};
 
+/// Whom the callers are asserted to.
+const CATALOG: &str = "catalog";
+
 /// A page of products, inactive ones included.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AdminProductPage {
@@ -55,14 +58,15 @@ pub struct AdminProductPage {
 )]
 pub(crate) async fn list(request: HttpRequest) -> Result<HttpResponse, Error> {
     let gate = Gate::of(&request);
-    let caller = gate.authenticate(&request)?.staff()?;
+    let caller = gate.authenticate(&request)?.staff(&gate).await?;
     let mut query = Query::parse(request.query_string())?;
     let only_active = query.choice("active", &[("true", true), ("false", false)])?.unwrap_or(false);
     let listing = Listing::take(&mut query)?;
     query.finish()?;
     let mut message = listing.request();
     message.include_inactive = Some(!only_active);
-    let reply = read(message, READ_DEADLINE, caller.bearer(), |request| {
+    let assertion = caller.assertion(&gate, CATALOG);
+    let reply = read(message, READ_DEADLINE, assertion.as_deref(), |request| {
         let mut catalog = gate.upstream().catalog.clone();
         async move { catalog.list_products(request).await }
     })
@@ -90,7 +94,7 @@ pub(crate) async fn list(request: HttpRequest) -> Result<HttpResponse, Error> {
 )]
 pub(crate) async fn get(request: HttpRequest) -> Result<HttpResponse, Error> {
     let gate = Gate::of(&request);
-    let caller = gate.authenticate(&request)?.staff()?;
+    let caller = gate.authenticate(&request)?.staff(&gate).await?;
     let id = id_of(&request)?;
     Query::parse(request.query_string())?.finish()?;
     let product = current(&gate, &caller, id).await?;
@@ -117,13 +121,14 @@ pub(crate) async fn get(request: HttpRequest) -> Result<HttpResponse, Error> {
 )]
 pub(crate) async fn create(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Error> {
     let gate = Gate::of(&request);
-    let caller = gate.authenticate(&request)?.staff()?;
+    let caller = gate.authenticate(&request)?.staff(&gate).await?;
     Query::parse(request.query_string())?.finish()?;
     let (fields, variants) = bodies::new_product(body::json(&request, payload).await?)?;
     let message = CreateProductRequest { fields: Some(fields), variants };
+    let assertion = caller.assertion(&gate, CATALOG);
     let (product, token) = gate
         .change(async move |writer| {
-            let reply = write(message, WRITE_DEADLINE, caller.bearer(), |request| {
+            let reply = write(message, WRITE_DEADLINE, assertion.as_deref(), |request| {
                 let mut catalog = writer.catalog.clone();
                 async move { catalog.create_product(request).await }
             })
@@ -160,9 +165,9 @@ pub(crate) async fn replace(request: HttpRequest, payload: web::Payload) -> Resu
     let fields = bodies::product(body::json(&request, payload).await?)?;
     let message =
         UpdateProductRequest { id: change.id, expected_version: change.version, fields: Some(fields) };
-    let caller = change.caller.clone();
+    let assertion = change.caller.assertion(&change.gate, CATALOG);
     let made = change.gate.change(async move |writer| {
-        let reply = write(message, WRITE_DEADLINE, caller.bearer(), |request| {
+        let reply = write(message, WRITE_DEADLINE, assertion.as_deref(), |request| {
             let mut catalog = writer.catalog.clone();
             async move { catalog.update_product(request).await }
         })
@@ -192,9 +197,9 @@ pub(crate) async fn patch(request: HttpRequest, payload: web::Payload) -> Result
     let mut message = bodies::product_patch(body::json(&request, payload).await?)?;
     message.id = change.id;
     message.expected_version = change.version;
-    let caller = change.caller.clone();
+    let assertion = change.caller.assertion(&change.gate, CATALOG);
     let made = change.gate.change(async move |writer| {
-        let reply = write(message, WRITE_DEADLINE, caller.bearer(), |request| {
+        let reply = write(message, WRITE_DEADLINE, assertion.as_deref(), |request| {
             let mut catalog = writer.catalog.clone();
             async move { catalog.patch_product(request).await }
         })
@@ -221,9 +226,9 @@ pub(crate) async fn patch(request: HttpRequest, payload: web::Payload) -> Result
 pub(crate) async fn delete(request: HttpRequest) -> Result<HttpResponse, Error> {
     let change = Change::begin(&request).await?;
     let message = DeleteProductRequest { id: change.id, expected_version: change.version };
-    let caller = change.caller.clone();
+    let assertion = change.caller.assertion(&change.gate, CATALOG);
     let made = change.gate.change(async move |writer| {
-        let reply = write(message, WRITE_DEADLINE, caller.bearer(), |request| {
+        let reply = write(message, WRITE_DEADLINE, assertion.as_deref(), |request| {
             let mut catalog = writer.catalog.clone();
             async move { catalog.delete_product(request).await }
         })
@@ -255,9 +260,9 @@ pub(crate) async fn change_prices(
     let change = Change::begin(&request).await?;
     let prices = bodies::prices(body::json(&request, payload).await?)?;
     let message = ChangePricesRequest { product_id: change.id, expected_version: change.version, prices };
-    let caller = change.caller.clone();
+    let assertion = change.caller.assertion(&change.gate, CATALOG);
     let made = change.gate.change(async move |writer| {
-        let reply = write(message, WRITE_DEADLINE, caller.bearer(), |request| {
+        let reply = write(message, WRITE_DEADLINE, assertion.as_deref(), |request| {
             let mut catalog = writer.catalog.clone();
             async move { catalog.change_prices(request).await }
         })
@@ -280,7 +285,7 @@ impl Change {
     /// Checks everything but the body, which is not worth reading otherwise.
     async fn begin(request: &HttpRequest) -> Result<Self, Error> {
         let gate = Gate::of(request);
-        let caller = gate.authenticate(request)?.staff()?;
+        let caller = gate.authenticate(request)?.staff(&gate).await?;
         let id = id_of(request)?;
         Query::parse(request.query_string())?.finish()?;
         let header = request.headers().get(IF_MATCH).ok_or(Error::PreconditionRequired)?;
@@ -335,7 +340,8 @@ fn precondition_failed(product: Option<&Product>) -> Error {
 /// The product as the caller may see it now.
 async fn current(gate: &Gate, caller: &Authenticated, id: i64) -> Result<Product, Error> {
     let by = Some(get_product_request::By::Id(id));
-    let reply = read(GetProductRequest { by }, READ_DEADLINE, caller.bearer(), |request| {
+    let assertion = caller.assertion(gate, CATALOG);
+    let reply = read(GetProductRequest { by }, READ_DEADLINE, assertion.as_deref(), |request| {
         let mut catalog = gate.upstream().catalog.clone();
         async move { catalog.get_product(request).await }
     })

@@ -153,13 +153,14 @@ fn average(stats: &Stats) -> Millis {
 )]
 pub(crate) async fn metrics(request: HttpRequest) -> Result<HttpResponse, Error> {
     let gate = Gate::of(&request);
-    let caller = gate.authenticate(&request)?.admin()?;
+    let caller = gate.authenticate(&request)?.admin(&gate).await?;
     let mut query = Query::parse(request.query_string())?;
     let window = query.integer("window", 1..=60)?.unwrap_or(60);
     let detail = query.choice("detail", &[("true", true), ("false", false)])?.unwrap_or(false);
     query.finish()?;
     let window = u32::try_from(window).expect("at most 60");
-    let reply = statistics(&gate, window, detail, caller.bearer()).await?;
+    let assertion = caller.assertion(&gate, "metrics");
+    let reply = statistics(&gate, window, detail, assertion.as_deref()).await?;
     let total = reply.total.unwrap_or_default();
     let coverage = reply.coverage.unwrap_or_default();
     let body = PerformanceMetrics {
