@@ -268,10 +268,13 @@ pub struct Report {
     /// sender or receiver: what the caller is to it.
     #[prost(string, tag = "2")]
     pub role: ::prost::alloc::string::String,
-    #[prost(int64, tag = "3")]
-    pub sender_id: i64,
-    #[prost(int64, tag = "4")]
-    pub receiver_id: i64,
+    /// Absent once that account was erased.
+    #[prost(int64, optional, tag = "3")]
+    pub sender_id: ::core::option::Option<i64>,
+    /// Absent once that account was erased.
+    #[prost(int64, optional, tag = "4")]
+    pub receiver_id: ::core::option::Option<i64>,
+    /// An event of the sender's; the id stays when the event is deleted.
     #[prost(int64, optional, tag = "5")]
     pub event_id: ::core::option::Option<i64>,
     #[prost(int64, optional, tag = "6")]
