@@ -207,9 +207,12 @@ CREATE TABLE accounts.mail_jobs (
     -- Also the mail's dedupe key, and what its token is derived from.
     id              uuid PRIMARY KEY,
     user_id         bigint NOT NULL REFERENCES accounts.users,
-    template        text NOT NULL CHECK (template IN ('verify_email', 'account_exists', 'password_reset', 'password_changed', 'session_reuse', 'totp_enabled', 'totp_disabled', 'account_locked', 'export_ready', 'account_erased')),
+    template        text NOT NULL CHECK (template IN ('verify_email', 'account_exists', 'password_reset', 'password_changed', 'session_reuse', 'totp_enabled', 'totp_disabled', 'account_locked', 'data_export_ready', 'account_erased')),
     -- Beside those that the worker adds itself; never a token.
     variables       jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(variables) = 'object'),
+    -- Of somebody whose row no longer says: address, name and locale, sealed by the service's secret. Gone
+    -- with the job once the mail is on its way.
+    recipient       bytea CHECK (length(recipient) BETWEEN 32 AND 4096),
     created_at      timestamptz NOT NULL DEFAULT now(),
     attempts        int NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL DEFAULT now(),
@@ -244,9 +247,10 @@ CREATE TABLE accounts.addresses (
     version     bigint NOT NULL DEFAULT 1,
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (user_id, id)
+    UNIQUE (user_id, id),
+    -- Looked at when a statement ends, which a unique index is not: one statement moves it.
+    CONSTRAINT addresses_one_default EXCLUDE (user_id WITH =) WHERE (is_default) DEFERRABLE INITIALLY IMMEDIATE
 );
-CREATE UNIQUE INDEX addresses_one_default ON accounts.addresses (user_id) WHERE is_default;
 ALTER TABLE accounts.addresses ENABLE ROW LEVEL SECURITY;
 ALTER TABLE accounts.addresses FORCE ROW LEVEL SECURITY;
 CREATE POLICY own     ON accounts.addresses FOR ALL TO mc_user USING (user_id = (SELECT app.uid())) WITH CHECK (user_id = (SELECT app.uid()));
@@ -267,9 +271,12 @@ CREATE TABLE accounts.data_jobs (
     finished_at  timestamptz,
     -- Of a finished export; gone with the job.
     document     text,
+    -- Of a failed job: a word for it.
+    failure      text CHECK (length(failure) BETWEEN 1 AND 64),
     expires_at   timestamptz NOT NULL DEFAULT now() + interval '7 days',
     UNIQUE (user_id, id),
-    CHECK ((finished_at IS NULL) = (state IN ('pending', 'running')))
+    CHECK ((finished_at IS NULL) = (state IN ('pending', 'running'))),
+    CHECK ((failure IS NULL) = (state <> 'failed'))
 );
 CREATE UNIQUE INDEX data_jobs_one_under_way ON accounts.data_jobs (user_id, kind) WHERE state IN ('pending', 'running');
 CREATE INDEX data_jobs_due ON accounts.data_jobs (next_attempt_at) WHERE state IN ('pending', 'running');

@@ -422,6 +422,9 @@ pub struct DataJob {
     /// Of a finished export: a JSON object with a member per service.
     #[prost(string, optional, tag = "6")]
     pub document_json: ::core::option::Option<::prost::alloc::string::String>,
+    /// Of a failed job, why: `agenda_unavailable`, `notifications_unavailable`, `too_large`, `internal`.
+    #[prost(string, optional, tag = "7")]
+    pub failure: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RequestExportRequest {}
@@ -1368,7 +1371,8 @@ pub mod accounts_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Starts gathering everything the product knows about the user, or finds the job under way.
+        /// Starts gathering everything the product knows about the user, or finds the job under way. Needs a fresh
+        /// `auth_time`.
         pub async fn request_export(
             &mut self,
             request: impl tonic::IntoRequest<super::RequestExportRequest>,
@@ -1839,7 +1843,8 @@ pub mod accounts_service_server {
             tonic::Response<super::DeleteAddressResponse>,
             tonic::Status,
         >;
-        /// Starts gathering everything the product knows about the user, or finds the job under way.
+        /// Starts gathering everything the product knows about the user, or finds the job under way. Needs a fresh
+        /// `auth_time`.
         async fn request_export(
             &self,
             request: tonic::Request<super::RequestExportRequest>,
