@@ -23,9 +23,11 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::allowance::Doorkeeper;
 use crate::config::Config;
 use crate::front::FrontFactory;
 use crate::gate::{Changes, Endpoints, Gate, Hsts, Shared, recorder};
+use crate::limits::{Fleet, Limits};
 use crate::listener::{self, Patience};
 use crate::representation::Compressed;
 use crate::routes;
@@ -128,6 +130,15 @@ impl App {
             running: TaskTracker::new(),
         };
         let health = health(&cache, config.cache, &nats, bootstrap::grpc::channel(&config.catalog_url)?);
+        let limits = Limits::new(config.gateway_replicas);
+        let fleet = match &config.redis_url {
+            Some(url) => Some(
+                Fleet::new(limits.clone(), url, &config.instance, &config.token_key, config.gateway_replicas)
+                    .context("count rate limits in Redis")?,
+            ),
+            None => None,
+        };
+        let fleet = fleet.map(|fleet| tokio::spawn(fleet.run(background.clone())));
         let shared = Arc::new(Shared {
             compressed: Compressed::new(COMPRESSED_BYTES_MAX),
             endpoints: Endpoints::of(&recorder),
@@ -136,6 +147,11 @@ impl App {
                 Environment::Development => Hsts::Omit,
             },
             in_flight_max: config.in_flight_max,
+            doorkeeper: Doorkeeper {
+                limits: limits.clone(),
+                proxies: config.trusted_proxies.clone(),
+                load_generators: config.load_generators.clone(),
+            },
             draining: AtomicBool::new(false),
             health: health.clone(),
             cache: cache.clone(),
@@ -201,6 +217,11 @@ impl App {
         }
         background.cancel();
         let goodbyes = async {
+            if let Some(fleet) = fleet
+                && let Err(error) = fleet.await
+            {
+                tracing::error!(%error, "the task of the rate limits");
+            }
             cache.stopped().await;
             reporter.stopped().await;
         };
@@ -283,6 +304,7 @@ fn prometheus(
         latency::prometheus(&shared.recorder, &mut text);
         shared.cache.prometheus(&mut text);
         gauges.prometheus(&mut text);
+        shared.doorkeeper.limits.prometheus(&mut text);
         text
     }
 }

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use bootstrap::config::{ConfigError, Environment, instance, optional, parsed, parsed_within, required};
 use tag_cache::Enabled;
 
+use crate::client_address::Networks;
+
 /// Settings of one gateway process.
 #[derive(Clone)]
 pub struct Config {
@@ -48,6 +50,13 @@ pub struct Config {
     pub jwt_audience: String,
     /// `MESTRES_INSTANCE`: this process among its siblings.
     pub instance: String,
+    /// `MESTRES_TRUSTED_PROXIES`: networks whose `X-Forwarded-For` is believed, by default none.
+    pub trusted_proxies: Networks,
+    /// `MESTRES_LOAD_GENERATORS`: networks without rate limits, by default none. Never `0.0.0.0/0` in production.
+    pub load_generators: Networks,
+    /// `MESTRES_GATEWAY_REPLICAS`: gateways of the fleet, by default 1. While they cannot count together, each
+    /// grants this part of every rate.
+    pub gateway_replicas: u32,
 }
 
 impl Config {
@@ -79,6 +88,9 @@ impl Config {
             jwt_issuer: or("MESTRES_JWT_ISSUER", "https://mestrescafe.dev"),
             jwt_audience: or("MESTRES_JWT_AUDIENCE", "mestrescafe"),
             instance: instance(),
+            trusted_proxies: networks("MESTRES_TRUSTED_PROXIES")?,
+            load_generators: networks("MESTRES_LOAD_GENERATORS")?,
+            gateway_replicas: parsed_within("MESTRES_GATEWAY_REPLICAS", 1, 1..=1_000)?,
         })
     }
 }
@@ -87,6 +99,12 @@ fn enabled(value: Option<String>) -> Result<Enabled, ConfigError> {
     let Some(value) = value else { return Ok(Enabled::Yes) };
     let parsed = Enabled::from_str(&value).ok();
     parsed.ok_or_else(|| ConfigError::invalid("REDIS_CACHE_ENABLED", value, "1 (on) or 0 (off)"))
+}
+
+fn networks(name: &'static str) -> Result<Networks, ConfigError> {
+    let list = optional(name).unwrap_or_default();
+    let expected = "networks or addresses separated by commas, such as 10.0.0.0/8,::1";
+    list.parse().map_err(|_error| ConfigError::invalid(name, list, expected))
 }
 
 fn token_key(hex: &str) -> Result<[u8; 32], ConfigError> {

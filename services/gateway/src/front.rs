@@ -24,6 +24,7 @@ use latency::{CacheState, EndpointId, Reading, Timing};
 use opentelemetry::trace::FutureExt as _;
 use tag_cache::{Served, Token};
 
+use crate::allowance::Allowance;
 use crate::answer::{self, Answer, Body, CacheFacts};
 use crate::auth;
 use crate::cache_policy::Read;
@@ -102,7 +103,13 @@ where
     actix_service::forward_ready!(app);
 
     fn call(&self, mut request: Request) -> Self::Future {
-        let asked = Asked::of(&request, &self.gate);
+        let mut asked = Asked::of(&request, &self.gate);
+        if let Some(route) = asked.route() {
+            match self.gate.let_in(route, &request) {
+                Ok(allowance) => asked.allowance = allowance,
+                Err(error) => return answer_now(&self.gate, asked, &request, Err(error)),
+            }
+        }
         let (route, segment) = match &asked.destination {
             Ok(destination) => (destination.route, &request.path()[destination.segment.clone()]),
             Err(error) => {
@@ -216,6 +223,8 @@ struct Asked {
     timing: Timing,
     destination: Result<Destination, Error>,
     request_id: RequestId,
+    /// What it took from its principal's rate, if that is counted.
+    allowance: Option<Allowance>,
 }
 
 /// A route that has the method.
@@ -234,7 +243,7 @@ impl Asked {
         let recorder = &gate.shared.recorder;
         let endpoint = destination.as_ref().map_or_else(|_| recorder.other(), |found| found.endpoint);
         let request_id = RequestId::of(request.headers().get(X_REQUEST_ID));
-        Self { timing: recorder.start(endpoint, started), destination, request_id }
+        Self { timing: recorder.start(endpoint, started), destination, request_id, allowance: None }
     }
 
     fn route(&self) -> Option<Route> {
@@ -345,7 +354,7 @@ fn complete<'p>(
     language: impl FnOnce() -> Language,
 ) -> Response<Body> {
     let route = asked.route();
-    let Asked { mut timing, request_id, .. } = asked;
+    let Asked { mut timing, request_id, allowance, .. } = asked;
     let (answer, token) = match answered {
         Ok((answer, token)) => match answer.absent {
             None => (answer, token),
@@ -364,6 +373,9 @@ fn complete<'p>(
     let mut response = answer.into_response(timing, took);
     let head = response.head_mut();
     head.headers.insert(X_REQUEST_ID, request_id.into_value());
+    if let Some(allowance) = allowance {
+        allowance.write(&mut head.headers);
+    }
     if route.is_none_or(Route::is_api) && !head.headers.contains_key(X_CACHE_TOKEN) {
         let text = gate.shared.cache.token_header_for(token.as_ref());
         head.headers.insert(X_CACHE_TOKEN, crate::gate::token_value(text));

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use actix_http::{HttpMessage as _, Request};
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use bootstrap::Health;
@@ -13,12 +14,13 @@ use futures_util::FutureExt;
 use latency::{EndpointId, Recorder};
 use opentelemetry::trace::FutureExt as _;
 use proto::events::v1::PurgeReceipt;
-use rls::Verifier;
+use rls::{UserId, Verifier};
 use tag_cache::{Cache, TokenText};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::allowance::{Allowance, Doorkeeper};
 use crate::auth::{self, Authenticated};
 use crate::error::Error;
 use crate::representation::Compressed;
@@ -42,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) draining: AtomicBool,
     pub(crate) hsts: Hsts,
     pub(crate) in_flight_max: usize,
+    pub(crate) doorkeeper: Doorkeeper,
     /// Where changes run, whatever becomes of their clients.
     pub(crate) changes: Changes,
 }
@@ -126,6 +129,13 @@ impl Gate {
     /// Who makes a request.
     pub(crate) fn authenticate(&self, request: &HttpRequest) -> Result<Authenticated, Error> {
         auth::authenticate(&self.shared.verifier, request.headers(), request.method())
+    }
+
+    /// Lets a request in at its principal's rate: the user whom its token proves, else its address.
+    pub(crate) fn let_in(&self, route: Route, request: &Request) -> Result<Option<Allowance>, Error> {
+        let proven = auth::authenticate(&self.shared.verifier, request.headers(), request.method());
+        let user = proven.ok().and_then(|proven| proven.caller.id()).map(UserId);
+        self.shared.doorkeeper.admit(route, request, user)
     }
 
     /// A place among the requests under way, unless there are too many.

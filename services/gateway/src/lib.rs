@@ -5,12 +5,14 @@
 //! `upstream` (the services). What may be cached, under which key, for how long and purged by which tags, is
 //! on one page, [`cache_policy`]; so are the routes, [`routes`]; what can go wrong is in [`error`].
 
+mod allowance;
 mod answer;
 mod app;
 mod auth;
 pub mod bodies;
 mod body;
 pub mod cache_policy;
+pub mod client_address;
 mod config;
 pub mod error;
 pub mod fields;
@@ -18,6 +20,7 @@ mod front;
 mod gate;
 pub mod handlers;
 pub mod json;
+mod limits;
 pub mod listener;
 pub mod listing;
 pub mod negotiation;

@@ -140,6 +140,18 @@ impl Route {
         !matches!(self, Self::HealthPerformance | Self::HealthLive | Self::HealthReady | Self::Image)
     }
 
+    /// Whether a principal's rate counts it: the API, and the health page that anybody may ask.
+    pub const fn is_limited(self) -> bool {
+        self.is_api() || matches!(self, Self::HealthPerformance)
+    }
+
+    /// Whether somebody tries to prove who they are, or asks for mail: counted per address whoever asks.
+    pub fn is_sign_in(self) -> bool {
+        let Some(action) = self.spec().template.strip_prefix("/api/v1/auth/") else { return false };
+        ["login", "register", "password/forgot", "password/reset", "email/verify", "step-up"]
+            .contains(&action)
+    }
+
     /// The one method a request counts under.
     pub fn method_of(self, method: &Method) -> Option<&'static str> {
         let name = if *method == Method::HEAD { "GET" } else { method.as_str() };

@@ -6,6 +6,7 @@ mod contract;
 mod framing;
 mod http;
 mod keys;
+mod limits;
 mod negotiation;
 mod problems;
 mod shop;

@@ -143,6 +143,10 @@ pub(crate) fn config(keys: &TestKeys) -> Config {
         jwt_issuer: testkit::jwt::ISSUER.to_owned(),
         jwt_audience: testkit::jwt::AUDIENCE.to_owned(),
         instance: "test".to_owned(),
+        trusted_proxies: gateway::client_address::Networks::default(),
+        // The tests of everything else are in nobody's way.
+        load_generators: "127.0.0.0/8".parse().expect("a network"),
+        gateway_replicas: 1,
     }
 }
 
