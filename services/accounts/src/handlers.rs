@@ -1,0 +1,189 @@
+//! One use case per file: parse, transaction, rule, store, event, reply.
+
+pub(crate) mod change_password;
+pub(crate) mod check_session;
+pub(crate) mod confirm_totp;
+pub(crate) mod disable_totp;
+pub(crate) mod enrol_totp;
+pub(crate) mod forgot_password;
+pub(crate) mod list_active_users;
+pub(crate) mod list_revocations;
+pub(crate) mod list_sessions;
+pub(crate) mod login;
+pub(crate) mod logout;
+pub(crate) mod logout_all;
+pub(crate) mod refresh;
+pub(crate) mod register;
+pub(crate) mod reset_password;
+pub(crate) mod revoke_session;
+pub(crate) mod step_up;
+pub(crate) mod verify_email;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rls::{Asserted, Caller, Class, Database, DatabaseError, Tx, UserId, UserRole};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::access_tokens::AccessTokens;
+use crate::announcer::Announcer;
+use crate::attempts::Attempts;
+use crate::counters::Counters;
+use crate::error::Error;
+use crate::passwords::Passwords;
+use crate::roles::StaffTotp;
+use crate::secrets::Secrets;
+
+const READ_DEADLINE: Duration = Duration::from_secs(2);
+const WRITE_DEADLINE: Duration = Duration::from_secs(4);
+/// How long a proof of who is there counts as recent.
+const FRESH_FOR_S: i64 = 5 * 60;
+
+/// What calls are answered from. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Resources {
+    pub(crate) db: Database,
+    pub(crate) secrets: Arc<Secrets>,
+    pub(crate) passwords: Passwords,
+    pub(crate) access_tokens: Arc<AccessTokens>,
+    pub(crate) attempts: Attempts,
+    pub(crate) announcer: Announcer,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) staff_totp: StaffTotp,
+}
+
+/// One call: who asks, how long they wait, and what it is answered from.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) resources: Resources,
+    pub(crate) asserted: Asserted,
+    /// What is left of the caller's patience.
+    pub(crate) within: Duration,
+}
+
+impl Call {
+    /// Runs a transaction that only reads.
+    pub(crate) async fn read<T, W>(&self, on_behalf_of: impl Into<Caller>, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: for<'t> FnOnce(&'t mut Tx) -> rls::BoxFuture<'t, Result<T, Error>> + Send + 'static,
+    {
+        let within = self.within.min(READ_DEADLINE);
+        Ok(self.resources.db.run(&on_behalf_of.into(), Class::Read, within, work).await?.value)
+    }
+
+    /// Runs a transaction that changes something.
+    pub(crate) async fn write<T, W>(
+        &self,
+        on_behalf_of: impl Into<Caller>,
+        work: W,
+    ) -> Result<rls::Committed<T>, Error>
+    where
+        T: Send + 'static,
+        W: for<'t> FnOnce(&'t mut Tx) -> rls::BoxFuture<'t, Result<T, Error>> + Send + 'static,
+    {
+        let within = self.within.min(WRITE_DEADLINE);
+        self.resources.db.run(&on_behalf_of.into(), Class::Write, within, work).await
+    }
+
+    /// Whoever is signed in, as the person whose own rows they may reach: the role does not matter.
+    pub(crate) fn oneself(&self) -> Result<Oneself, Error> {
+        let Some(user) = &self.asserted.user else {
+            return Err(match self.asserted.caller {
+                Caller::Service => Error::Forbidden,
+                Caller::Anonymous
+                | Caller::Guest { .. }
+                | Caller::User(_)
+                | Caller::Staff(_)
+                | Caller::Admin(_) => Error::Anonymous,
+            });
+        };
+        let session = user.session_id.parse().map_err(|_not_a_uuid| rls::Unauthenticated::Claims)?;
+        Ok(Oneself { id: user.id, role: user.role, session, auth_time: user.auth_time })
+    }
+
+    /// The caller as an administrator.
+    pub(crate) fn admin(&self) -> Result<Administrator, Error> {
+        let oneself = self.oneself()?;
+        match self.asserted.caller {
+            Caller::Admin(_) => Ok(Administrator { oneself }),
+            Caller::Anonymous
+            | Caller::Guest { .. }
+            | Caller::User(_)
+            | Caller::Staff(_)
+            | Caller::Service => Err(Error::Forbidden),
+        }
+    }
+
+    /// The caller as a process of the product.
+    pub(crate) fn service(&self) -> Result<Backstage, Error> {
+        match self.asserted.caller {
+            Caller::Service => Ok(Backstage(())),
+            Caller::Anonymous | Caller::Guest { .. } => Err(Error::Anonymous),
+            Caller::User(_) | Caller::Staff(_) | Caller::Admin(_) => Err(Error::Forbidden),
+        }
+    }
+}
+
+/// A signed-in person. Transactions on their behalf reach their own rows, and no credentials.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Oneself {
+    pub(crate) id: UserId,
+    /// As the access token said.
+    pub(crate) role: UserRole,
+    pub(crate) session: Uuid,
+    /// When they last proved to be who they are, in Unix seconds.
+    pub(crate) auth_time: i64,
+}
+
+impl Oneself {
+    /// Credentials are reached by the service alone: statements run so must name the user themselves.
+    pub(crate) fn backstage(self) -> Backstage {
+        Backstage(())
+    }
+
+    /// Refuses unless the last proof is recent.
+    pub(crate) fn require_fresh(self, now: OffsetDateTime) -> Result<(), Error> {
+        if now.unix_timestamp() - self.auth_time <= FRESH_FOR_S { Ok(()) } else { Err(Error::StepUpRequired) }
+    }
+}
+
+/// A signed-in administrator. Transactions on their behalf reach every user.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Administrator {
+    pub(crate) oneself: Oneself,
+}
+
+/// The right to act as the service itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Backstage(());
+
+impl From<Oneself> for Caller {
+    fn from(oneself: Oneself) -> Self {
+        Self::User(oneself.id)
+    }
+}
+
+impl From<Administrator> for Caller {
+    fn from(admin: Administrator) -> Self {
+        Self::Admin(admin.oneself.id)
+    }
+}
+
+impl From<Backstage> for Caller {
+    fn from(_: Backstage) -> Self {
+        Self::Service
+    }
+}
+
+/// The clock, as finely as the database keeps it.
+pub(crate) fn now() -> OffsetDateTime {
+    let now = OffsetDateTime::now_utc();
+    now.replace_nanosecond(now.microsecond() * 1_000).expect("a whole microsecond is a valid nanosecond")
+}
+
+/// Writes the event into the outbox of the transaction that makes it true.
+pub(crate) async fn record(tx: &mut Tx, event: &events::Event) -> Result<(), Error> {
+    events::record(tx, event).await.map_err(|error| Error::Database(DatabaseError::from(error)))
+}
