@@ -5,8 +5,7 @@ use std::io::Write as _;
 use anyhow::Context as _;
 use bootstrap::config;
 use clap::{Args, ValueEnum};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use rls::{Claims, UserRole};
+use rls::{Claims, SigningKey, UserRole};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -25,8 +24,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     user: i64,
     /// How long it is valid, in minutes
-    #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(i64).range(1..=1440))]
-    minutes: i64,
+    #[arg(long, value_name = "MINUTES", default_value_t = 60, visible_alias = "minutes",
+          value_parser = clap::value_parser!(i64).range(1..=1440))]
+    ttl: i64,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -39,12 +39,12 @@ enum Role {
 /// Prints the token and nothing else, so that `$(mestres token …)` works.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let folder = Folder::find()?;
-    let token = sign(options, &dev_key::read(&folder.dev_key())?, OffsetDateTime::now_utc())?;
+    let token = sign(options, &dev_key::read(&folder)?, OffsetDateTime::now_utc());
     writeln!(std::io::stdout(), "{token}").context("cannot print the token")
 }
 
-fn sign(options: &Options, key_pem: &[u8], now: OffsetDateTime) -> anyhow::Result<String> {
-    let claims = Claims {
+fn sign(options: &Options, key: &SigningKey, now: OffsetDateTime) -> String {
+    key.access_token(&Claims {
         iss: config::optional("MESTRES_JWT_ISSUER").unwrap_or_else(|| ISSUER.to_owned()),
         aud: config::optional("MESTRES_JWT_AUDIENCE").unwrap_or_else(|| AUDIENCE.to_owned()),
         sub: options.user.to_string(),
@@ -53,20 +53,13 @@ fn sign(options: &Options, key_pem: &[u8], now: OffsetDateTime) -> anyhow::Resul
             Role::Staff => UserRole::Staff,
             Role::Customer => UserRole::Customer,
         },
-        exp: (now + Duration::minutes(options.minutes)).unix_timestamp(),
+        exp: (now + Duration::minutes(options.ttl)).unix_timestamp(),
         iat: now.unix_timestamp(),
         nbf: now.unix_timestamp(),
         jti: Uuid::now_v7().to_string(),
         sid: Uuid::now_v7().to_string(),
-    };
-    let header = Header {
-        typ: Some("at+jwt".to_owned()),
-        kid: Some(dev_key::KEY_ID.to_owned()),
-        ..Header::new(Algorithm::EdDSA)
-    };
-    let key =
-        EncodingKey::from_ed_pem(key_pem).context("the development key is damaged; see `mestres reset`")?;
-    jsonwebtoken::encode(&header, &claims, &key).context("cannot sign the token")
+        auth_time: None,
+    })
 }
 
 #[cfg(test)]
@@ -81,17 +74,18 @@ mod tests {
         let folder = Folder::of(home.path());
         folder.create().unwrap();
         dev_key::ensure(&folder).unwrap();
-        let key = dev_key::read(&folder.dev_key()).unwrap();
+        let key = dev_key::read(&folder).unwrap();
         let verifier =
             Verifier::from_jwks_file(folder.jwks(), ISSUER, AUDIENCE, rls::Environment::Development).unwrap();
         let now = OffsetDateTime::now_utc();
-        let token = |role, issued| sign(&Options { role, user: 42, minutes: 60 }, &key, issued).unwrap();
+        let token = |role, issued| sign(&Options { role, user: 42, ttl: 60 }, &key, issued);
+        let caller = |token: &str| verifier.token(token).map(|token| token.caller);
 
-        assert_eq!(verifier.token(&token(Role::Admin, now)), Ok(Caller::Admin(UserId(42))));
-        assert_eq!(verifier.token(&token(Role::Staff, now)), Ok(Caller::Staff(UserId(42))));
-        assert_eq!(verifier.token(&token(Role::Customer, now)), Ok(Caller::User(UserId(42))));
+        assert_eq!(caller(&token(Role::Admin, now)), Ok(Caller::Admin(UserId(42))));
+        assert_eq!(caller(&token(Role::Staff, now)), Ok(Caller::Staff(UserId(42))));
+        assert_eq!(caller(&token(Role::Customer, now)), Ok(Caller::User(UserId(42))));
         assert_eq!(
-            verifier.token(&token(Role::Admin, now - Duration::minutes(62))),
+            caller(&token(Role::Admin, now - Duration::minutes(62))),
             Err(rls::Unauthenticated::Expired)
         );
     }

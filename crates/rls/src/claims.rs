@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::assertion::AssertedUser;
 use crate::caller::{Caller, UserId};
 
 /// The role a token may state. There is none for services: they hold no tokens.
@@ -16,7 +17,18 @@ pub enum UserRole {
     Admin,
 }
 
-/// The claims of an access token (`typ: at+jwt`, `EdDSA`). All are required; times are Unix seconds.
+impl UserRole {
+    /// The caller that user `id` in this role is.
+    pub fn caller(self, id: UserId) -> Caller {
+        match self {
+            UserRole::Customer => Caller::User(id),
+            UserRole::Staff => Caller::Staff(id),
+            UserRole::Admin => Caller::Admin(id),
+        }
+    }
+}
+
+/// The claims of an access token (`typ: at+jwt`, `EdDSA`). All but `auth_time` are required; times are Unix seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// Who issued the token.
@@ -37,19 +49,53 @@ pub struct Claims {
     pub jti: String,
     /// The session it belongs to; what a revocation names.
     pub sid: String,
+    /// When the user last proved who they are; when absent, at `iat`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
 }
 
 impl Claims {
-    /// The caller these claims state, unless a claim makes no sense.
-    pub(crate) fn caller(&self) -> Option<Caller> {
+    /// What these claims prove, unless a claim makes no sense.
+    pub(crate) fn authentic(self) -> Option<Authentic> {
         let id = self.sub.parse().ok().filter(|id| *id > 0).map(UserId)?;
-        if self.jti.is_empty() || self.sid.is_empty() {
+        let auth_time = self.auth_time.unwrap_or(self.iat);
+        if self.jti.is_empty() || self.sid.is_empty() || auth_time > self.iat {
             return None;
         }
-        Some(match self.role {
-            UserRole::Customer => Caller::User(id),
-            UserRole::Staff => Caller::Staff(id),
-            UserRole::Admin => Caller::Admin(id),
+        Some(Authentic {
+            caller: self.role.caller(id),
+            session_id: self.sid,
+            auth_time,
+            issued_at: self.iat,
+            expires_at: self.exp,
         })
+    }
+}
+
+/// What a verified access token proves; times are Unix seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authentic {
+    /// Who is calling: a user, an employee or an administrator.
+    pub caller: Caller,
+    /// The session the token belongs to.
+    pub session_id: String,
+    /// When the user last proved who they are.
+    pub auth_time: i64,
+    /// When the token was issued.
+    pub issued_at: i64,
+    /// When it ends.
+    pub expires_at: i64,
+}
+
+impl Authentic {
+    /// The user to state to other services.
+    pub fn user(&self) -> Option<AssertedUser> {
+        let (id, role) = match self.caller {
+            Caller::User(id) => (id, UserRole::Customer),
+            Caller::Staff(id) => (id, UserRole::Staff),
+            Caller::Admin(id) => (id, UserRole::Admin),
+            Caller::Anonymous | Caller::Guest { .. } | Caller::Service => return None,
+        };
+        Some(AssertedUser { id, role, session_id: self.session_id.clone(), auth_time: self.auth_time })
     }
 }

@@ -1,21 +1,20 @@
-//! From a bearer token to a caller.
+//! From a user's access token to a caller.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, Header, Validation};
+use jsonwebtoken::{Algorithm, Validation};
 use quick_cache::sync::Cache;
 
 use crate::caller::Caller;
-use crate::claims::Claims;
+use crate::claims::{Authentic, Claims};
+use crate::jws::{self, Unauthenticated, now_s};
 use crate::key_set::{KeySet, KeySetError};
 
+/// The type in an access token's header.
+pub(crate) const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 /// How far issuer's and verifier's clocks may differ.
 const LEEWAY_S: i64 = 30;
-/// Longer tokens are refused unread.
-const TOKEN_BYTES_MAX: usize = 4096;
 /// Verified tokens remembered: a verification costs 100 µs and more, a look-up less than one.
 const VERIFIED_MAX: usize = 10_000;
 
@@ -26,41 +25,6 @@ pub enum Environment {
     Development,
     /// A development issuer is refused.
     Production,
-}
-
-/// Why a token does not say who is calling. The text never shows the token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unauthenticated {
-    /// Not `Bearer <token>`.
-    #[error("authorization is not a bearer token")]
-    Scheme,
-    /// Longer than any token we issue.
-    #[error("token is too long")]
-    TooLong,
-    /// Not a token at all.
-    #[error("token is malformed")]
-    Malformed,
-    /// Another algorithm, type, or header than ours.
-    #[error("token is of another kind")]
-    Kind,
-    /// Signed by a key that is not in the key set.
-    #[error("token is signed with an unknown key")]
-    UnknownKey,
-    /// The signature does not fit.
-    #[error("token signature is invalid")]
-    Signature,
-    /// Too old.
-    #[error("token has expired")]
-    Expired,
-    /// Not valid yet.
-    #[error("token is not valid yet")]
-    NotYet,
-    /// From another issuer, or for another audience.
-    #[error("token is from another issuer or for another audience")]
-    Foreign,
-    /// A claim is missing or makes no sense.
-    #[error("token claims are missing or invalid")]
-    Claims,
 }
 
 /// Verifies access tokens against a JWKS file. Cheap to clone.
@@ -76,10 +40,9 @@ struct Inner {
     verified: Cache<[u8; 32], Verified>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Verified {
-    caller: Caller,
-    exp: i64,
+    authentic: Arc<Authentic>,
     generation: u64,
 }
 
@@ -122,83 +85,38 @@ impl Verifier {
         let Some(authorization) = authorization else {
             return Ok(Caller::Anonymous);
         };
-        match authorization.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => self.token(token.trim()),
-            _ => Err(Unauthenticated::Scheme),
-        }
+        Ok(self.token(jws::bearer(authorization)?)?.caller)
     }
 
-    /// The caller that `token` states.
+    /// What `token` proves: the caller, the session, and when the user signed in.
     ///
     /// # Errors
     /// When the token does not prove a caller.
-    pub fn token(&self, token: &str) -> Result<Caller, Unauthenticated> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(Unauthenticated::TooLong);
-        }
+    pub fn token(&self, token: &str) -> Result<Authentic, Unauthenticated> {
+        jws::check_length(token)?;
         let keys = self.inner.keys.current();
         let hash = *blake3::hash(token.as_bytes()).as_bytes();
         if let Some(known) = self.inner.verified.get(&hash)
             && known.generation == keys.generation
         {
-            if now_s() >= known.exp + LEEWAY_S {
+            if now_s() >= known.authentic.expires_at + LEEWAY_S {
                 self.inner.verified.remove(&hash);
                 return Err(Unauthenticated::Expired);
             }
-            return Ok(known.caller);
+            return Ok(Authentic::clone(&known.authentic));
         }
 
-        let header = jsonwebtoken::decode_header(token).map_err(|error| refusal(&error))?;
-        let key_id = our_kind(&header).ok_or(Unauthenticated::Kind)?;
-        let key = keys.find(key_id).ok_or(Unauthenticated::UnknownKey)?;
+        let key_id = jws::key_id(token, ACCESS_TOKEN_TYPE)?;
+        let key = keys.find(&key_id).ok_or(Unauthenticated::UnknownKey)?;
         let claims = jsonwebtoken::decode::<Claims>(token, key, &self.inner.validation)
-            .map_err(|error| refusal(&error))?
+            .map_err(|error| jws::refusal(&error))?
             .claims;
         if claims.iat > now_s() + LEEWAY_S {
             return Err(Unauthenticated::NotYet);
         }
-        let caller = claims.caller().ok_or(Unauthenticated::Claims)?;
-        self.inner.verified.insert(hash, Verified { caller, exp: claims.exp, generation: keys.generation });
-        Ok(caller)
+        let authentic = claims.authentic().ok_or(Unauthenticated::Claims)?;
+        let verified = Verified { authentic: Arc::new(authentic.clone()), generation: keys.generation };
+        self.inner.verified.insert(hash, verified);
+        Ok(authentic)
     }
-}
-
-/// The key id of a header that our issuer could have written.
-///
-/// Headers that bring their own key, name where to fetch one, or demand an extension are refused.
-fn our_kind(header: &Header) -> Option<&str> {
-    let access_token = header.typ.as_deref().is_some_and(|typ| {
-        let typ = typ.to_ascii_lowercase();
-        typ.strip_prefix("application/").unwrap_or(&typ) == "at+jwt"
-    });
-    let plain = header.jku.is_none()
-        && header.jwk.is_none()
-        && header.x5u.is_none()
-        && header.x5c.is_none()
-        && header.crit.is_none()
-        && header.enc.is_none()
-        && header.zip.is_none();
-    let ours = access_token && plain && header.alg == Algorithm::EdDSA;
-    header.kid.as_deref().filter(|_| ours)
-}
-
-fn refusal(error: &jsonwebtoken::errors::Error) -> Unauthenticated {
-    match error.kind() {
-        ErrorKind::InvalidSignature => Unauthenticated::Signature,
-        ErrorKind::ExpiredSignature => Unauthenticated::Expired,
-        ErrorKind::ImmatureSignature => Unauthenticated::NotYet,
-        ErrorKind::InvalidIssuer | ErrorKind::InvalidAudience => Unauthenticated::Foreign,
-        ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) | ErrorKind::Json(_) => {
-            Unauthenticated::Claims
-        }
-        ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName | ErrorKind::MissingAlgorithm => {
-            Unauthenticated::Kind
-        }
-        _ => Unauthenticated::Malformed,
-    }
-}
-
-fn now_s() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
 }

@@ -85,7 +85,7 @@ pub(crate) fn check_header(verifier: &Verifier, headers: &HeaderMap) -> Result<(
 
 fn verified(verifier: &Verifier, token: &str) -> Result<Authenticated, Error> {
     match verifier.token(token) {
-        Ok(caller) => Ok(Authenticated { caller, token: Some(token.to_owned()) }),
+        Ok(authentic) => Ok(Authenticated { caller: authentic.caller, token: Some(token.to_owned()) }),
         Err(reason) => {
             tracing::debug!(%reason, "a token was refused");
             Err(Error::Unauthenticated)

@@ -1,6 +1,7 @@
 //! What the door to the database promises, on a real PostgreSQL.
 
 mod app;
+mod assertions;
 mod cancellation;
 mod cluster;
 mod commit;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use rls::{Caller, Environment, KeySetError, Unauthenticated, UserId, Verifier};
+use rls::{AssertedUser, Caller, Environment, KeySetError, Unauthenticated, UserId, UserRole, Verifier};
 use serde_json::{Value, json};
 use testkit::eventually;
 use testkit::jwt::{self, AUDIENCE, ISSUER, TestKeys};
@@ -28,6 +28,34 @@ fn a_good_token_is_its_user() {
         assert_eq!(verifier.caller(Some(&bearer)), Ok(caller));
         assert_eq!(verifier.caller(Some(&bearer)), Ok(caller), "from memory");
         assert_eq!(verifier.caller(Some(&bearer.replace("Bearer", "bearer"))), Ok(caller));
+    }
+}
+
+#[test]
+fn a_token_tells_its_session_and_when_its_user_signed_in() {
+    let keys = jwt::key_set();
+    let verifier = verifier(&keys);
+    let mut claims = keys.claims("staff", 42);
+    let issued_at = claims["iat"].as_i64().expect("a number");
+    let session_id = claims["sid"].as_str().expect("a string").to_owned();
+
+    for (stated, auth_time) in [(None, issued_at), (Some(issued_at - 900), issued_at - 900)] {
+        if let Some(stated) = stated {
+            claims["auth_time"] = json!(stated);
+        }
+        let token = keys.sign(&keys.header(), &claims);
+        for time in ["first", "from memory"] {
+            let authentic = verifier.token(&token).expect(time);
+            assert_eq!(authentic.auth_time, auth_time, "{time}");
+            assert_eq!((authentic.issued_at, authentic.expires_at), (issued_at, issued_at + 300), "{time}");
+            let user = AssertedUser {
+                id: UserId(42),
+                role: UserRole::Staff,
+                session_id: session_id.clone(),
+                auth_time,
+            };
+            assert_eq!(authentic.user(), Some(user), "{time}");
+        }
     }
 }
 
@@ -83,6 +111,8 @@ fn spoiled_headers_and_claims_are_refused() {
     }
     check("claims", "exp", json!("tomorrow"), &[Claims]);
     check("claims", "sid", json!(""), &[Claims]);
+    check("claims", "auth_time", json!(now + 1), &[Claims]);
+    check("claims", "auth_time", json!("lately"), &[Claims]);
 }
 
 #[test]
@@ -103,18 +133,21 @@ fn what_is_no_token_is_refused() {
     let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let claims = part(keys.claims("admin", 1));
 
+    let header = keys.header();
+    let kid = header["kid"].as_str().expect("a string");
+
     for authorization in
         ["", "Bearer", "Basic YTpi", &good, "Bearer a b", "Bearer  ", "Bearer ..", "Bearer a.b.c"]
     {
         assert!(verifier.caller(Some(authorization)).is_err(), "{authorization}");
     }
-    let unsigned = format!("{}.{claims}.", part(json!({ "alg": "none", "typ": "at+jwt", "kid": "test-1" })));
+    let unsigned = format!("{}.{claims}.", part(json!({ "alg": "none", "typ": "at+jwt", "kid": kid })));
     assert!(verifier.token(&unsigned).is_err());
     // The public key as a shared secret: the oldest trick of all.
     let confused = jsonwebtoken::encode(
         &jsonwebtoken::Header {
             typ: Some("at+jwt".to_owned()),
-            kid: Some("test-1".to_owned()),
+            kid: Some(kid.to_owned()),
             ..jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256)
         },
         &keys.claims("admin", 1),
@@ -129,7 +162,9 @@ fn what_is_no_token_is_refused() {
     assert_eq!(verifier.token(&tampered), Err(Unauthenticated::Signature));
 
     let strangers = jwt::key_set();
-    assert_eq!(verifier.token(&strangers.token("admin", 1)), Err(Unauthenticated::Signature));
+    assert_eq!(verifier.token(&strangers.token("admin", 1)), Err(Unauthenticated::UnknownKey));
+    let named_like_ours = strangers.sign(&header, &keys.claims("admin", 1));
+    assert_eq!(verifier.token(&named_like_ours), Err(Unauthenticated::Signature));
 
     let huge = format!("{good}{}", "A".repeat(5_000));
     assert_eq!(verifier.token(&huge), Err(Unauthenticated::TooLong));
@@ -169,7 +204,7 @@ async fn a_new_key_set_counts_within_seconds_and_ends_what_the_old_one_verified(
     let (keys, next) = (jwt::key_set(), jwt::key_set());
     let verifier = verifier(&keys);
     let (old_token, new_token) = (keys.token("admin", 1), next.token("admin", 2));
-    assert_eq!(verifier.token(&old_token), Ok(Caller::Admin(UserId(1))));
+    assert_eq!(verifier.token(&old_token).map(|token| token.caller), Ok(Caller::Admin(UserId(1))));
 
     // A broken file changes nothing.
     std::fs::write(&keys.jwks_file, "{").expect("the file can be written");
@@ -177,7 +212,7 @@ async fn a_new_key_set_counts_within_seconds_and_ends_what_the_old_one_verified(
     eventually(Duration::from_secs(10), "the new key counts", async || verifier.token(&new_token).ok()).await;
     assert_eq!(
         verifier.token(&old_token),
-        Err(Unauthenticated::Signature),
+        Err(Unauthenticated::UnknownKey),
         "it was verified by a key that is gone"
     );
 }
