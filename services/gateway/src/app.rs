@@ -13,7 +13,7 @@ use async_nats::connection::State;
 use bootstrap::config::Environment;
 use bootstrap::{Health, Shutdown};
 use latency::{Identity, Reporter};
-use rls::Verifier;
+use rls::{Asserter, Verifier};
 use tag_cache::{Cache, CacheConfig, Enabled, Mode};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,7 @@ use crate::limits::{Fleet, Limits};
 use crate::listener::{self, Patience};
 use crate::representation::Compressed;
 use crate::routes;
+use crate::sessions::{Follower, Revocations};
 use crate::upstream::Upstream;
 
 /// Entries of other layouts must not be read: part of the cache's namespace.
@@ -56,6 +57,7 @@ pub struct App {
     internal_addr: SocketAddr,
     nats: async_nats::Client,
     verifier: Verifier,
+    asserter: Asserter,
     patience: Patience,
 }
 
@@ -76,6 +78,8 @@ impl App {
             environment,
         )
         .with_context(|| format!("read the keys in {}", config.jwks_file.display()))?;
+        let asserter = Asserter::from_key_file(&config.assertion_key_file, "gateway")
+            .with_context(|| format!("read the key in {}", config.assertion_key_file.display()))?;
         let http =
             TcpListener::bind(config.http_addr).with_context(|| format!("listen on {}", config.http_addr))?;
         let internal = tokio::net::TcpListener::bind(config.internal_addr)
@@ -91,6 +95,7 @@ impl App {
             internal,
             nats,
             verifier,
+            asserter,
         })
     }
 
@@ -116,7 +121,7 @@ impl App {
     /// # Errors
     /// When serving cannot begin or ends by itself.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { config, http, internal, nats, verifier, patience, .. } = self;
+        let Self { config, http, internal, nats, verifier, asserter, patience, .. } = self;
         let background = CancellationToken::new();
         let cache = Cache::start(cache_config(&config), nats.clone(), background.clone())
             .context("start the cache")?;
@@ -139,6 +144,14 @@ impl App {
             None => None,
         };
         let fleet = fleet.map(|fleet| tokio::spawn(fleet.run(background.clone())));
+        let revocations = Revocations::default();
+        let follower = Follower {
+            revocations: revocations.clone(),
+            accounts: changes.upstream.accounts.clone(),
+            nats: nats.clone(),
+            asserter: asserter.clone(),
+        };
+        let follower = tokio::spawn(follower.run(background.clone()));
         let shared = Arc::new(Shared {
             compressed: Compressed::new(COMPRESSED_BYTES_MAX),
             endpoints: Endpoints::of(&recorder),
@@ -157,6 +170,9 @@ impl App {
             cache: cache.clone(),
             recorder: recorder.clone(),
             verifier,
+            asserter,
+            revocations,
+            origins: config.allowed_origins.clone(),
             changes,
         });
 
@@ -221,6 +237,9 @@ impl App {
                 && let Err(error) = fleet.await
             {
                 tracing::error!(%error, "the task of the rate limits");
+            }
+            if let Err(error) = follower.await {
+                tracing::error!(%error, "the task that follows revocations");
             }
             cache.stopped().await;
             reporter.stopped().await;

@@ -1,130 +1,135 @@
-//! Who is calling: an access token in a header or a cookie.
+//! Who is calling, and whether they may.
+//!
+//! An access token ends here. What goes on to a service is an assertion: thirty seconds long, for that service
+//! alone, signed by the gateway. So no service ever holds what would let it act as a user elsewhere.
+
+mod credentials;
+mod origin;
+mod strict;
 
 use actix_web::http::Method;
-use actix_web::http::header::{AUTHORIZATION, COOKIE, HOST, HeaderMap, ORIGIN};
-use rls::{Caller, Verifier};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use rls::{AssertedUser, Caller, UserRole};
 
+use self::credentials::Credentials;
+pub(crate) use self::origin::{CookieKind, Home, is_browser};
 use crate::error::Error;
-use crate::gate::Gate;
+use crate::gate::{Gate, Shared};
+use crate::request_id::RequestId;
+use crate::sessions::{Rank, Stated};
 
-/// The cookie of the requirement documents (S52). Browsers get the prefixed one, which no neighbouring site
-/// can set for them.
-const COOKIE_PLAIN: &str = "auth-token";
-const COOKIE_BROWSER: &str = "__Host-auth-token";
+/// Ours live for five minutes: a token that claims much more was never one of ours, whoever signed it.
+const LIFETIME_MAX_S: i64 = 3600;
 
-/// A caller, and the token to forward so that services verify for themselves.
+/// The caller of one request.
 #[derive(Debug, Clone)]
 pub(crate) struct Authenticated {
     pub(crate) caller: Caller,
-    token: Option<String>,
+    user: Option<AssertedUser>,
+    request_id: RequestId,
 }
 
 impl Authenticated {
+    pub(crate) fn new(user: Option<AssertedUser>, request_id: RequestId) -> Self {
+        let caller = user.as_ref().map_or(Caller::Anonymous, AssertedUser::caller);
+        Self { caller, user, request_id }
+    }
+
     /// What proves the caller to the service named `audience`, for one call; nobody in particular needs none.
-    pub(crate) fn assertion(&self, _gate: &Gate, _audience: &'static str) -> Option<String> {
-        self.token.clone()
+    pub(crate) fn assertion(&self, gate: &Gate, audience: &'static str) -> Option<String> {
+        let user = self.user.as_ref()?;
+        Some(gate.shared.asserter.user(audience, user, self.request_id.as_str()))
     }
 
     /// Passes everyone who is signed in.
     pub(crate) fn user(self) -> Result<Self, Error> {
-        match self.caller {
-            Caller::Anonymous | Caller::Guest { .. } => Err(Error::Unauthenticated),
-            Caller::User(_) | Caller::Staff(_) | Caller::Admin(_) | Caller::Service => Ok(self),
-        }
+        if self.user.is_some() { Ok(self) } else { Err(Error::Unauthenticated) }
     }
 
-    /// Passes staff and admins.
-    pub(crate) async fn staff(self, _gate: &Gate) -> Result<Self, Error> {
-        match self.caller {
-            Caller::Anonymous | Caller::Guest { .. } => Err(Error::Unauthenticated),
-            Caller::User(_) => Err(Error::Forbidden),
-            Caller::Staff(_) | Caller::Admin(_) | Caller::Service => Ok(self),
-        }
+    /// Passes staff and admins whose session holds at this moment.
+    pub(crate) async fn staff(self, gate: &Gate) -> Result<Self, Error> {
+        self.at_least(Rank::Staff, gate).await
     }
 
-    /// Passes admins.
-    pub(crate) async fn admin(self, _gate: &Gate) -> Result<Self, Error> {
-        match self.caller {
-            Caller::Anonymous | Caller::Guest { .. } => Err(Error::Unauthenticated),
-            Caller::User(_) | Caller::Staff(_) => Err(Error::Forbidden),
-            Caller::Admin(_) | Caller::Service => Ok(self),
+    /// Passes admins whose session holds at this moment.
+    pub(crate) async fn admin(self, gate: &Gate) -> Result<Self, Error> {
+        self.at_least(Rank::Admin, gate).await
+    }
+
+    async fn at_least(mut self, needed: Rank, gate: &Gate) -> Result<Self, Error> {
+        let user = self.user.as_mut().ok_or(Error::Unauthenticated)?;
+        if rank(user.role) < needed {
+            return Err(Error::Forbidden);
         }
+        let left = strict::rank_now(gate, user).await?;
+        if left < needed {
+            return Err(Error::Forbidden);
+        }
+        user.role = role(left);
+        self.caller = user.caller();
+        Ok(self)
     }
 }
 
-/// The caller of a request. The header wins over the cookies; no token is anonymous, a bad one an error.
-pub(crate) fn authenticate(
-    verifier: &Verifier,
+/// The user whom a request's token proves. The header wins over the cookies; no token is nobody, a bad one an error.
+pub(crate) fn prove(
+    shared: &Shared,
     headers: &HeaderMap,
     method: &Method,
-) -> Result<Authenticated, Error> {
-    if headers.contains_key(AUTHORIZATION) {
-        let token = bearer(headers).ok_or(Error::Unauthenticated)?;
-        return verified(verifier, token);
-    }
-    let from_browser = headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site");
-    let token = match cookie(headers, COOKIE_BROWSER) {
-        Some(token) => Some(token),
-        None if from_browser => None,
-        None => cookie(headers, COOKIE_PLAIN),
+) -> Result<Option<AssertedUser>, Error> {
+    let token = match Credentials::of(headers)? {
+        None => return Ok(None),
+        Some(Credentials::Bearer(token)) => token,
+        Some(Credentials::Cookie(token, kind)) => {
+            shared.home().check_forgery(headers, method, kind)?;
+            token
+        }
     };
-    let Some(token) = token else { return Ok(Authenticated { caller: Caller::Anonymous, token: None }) };
-    if !method.is_safe() && !same_origin(headers) {
-        return Err(Error::Forbidden);
-    }
-    verified(verifier, token)
+    verified(shared, token).map(Some)
 }
 
 /// Refuses a request whose `Authorization` header is no good; for routes that need none.
-pub(crate) fn check_header(verifier: &Verifier, headers: &HeaderMap) -> Result<(), Error> {
+pub(crate) fn check_header(shared: &Shared, headers: &HeaderMap) -> Result<(), Error> {
     if !headers.contains_key(AUTHORIZATION) {
         return Ok(());
     }
-    verified(verifier, bearer(headers).ok_or(Error::Unauthenticated)?).map(drop)
+    verified(shared, credentials::bearer(headers).ok_or(Error::Unauthenticated)?).map(drop)
 }
 
-fn verified(verifier: &Verifier, token: &str) -> Result<Authenticated, Error> {
-    match verifier.token(token) {
-        Ok(authentic) => Ok(Authenticated { caller: authentic.caller, token: Some(token.to_owned()) }),
-        Err(reason) => {
-            tracing::debug!(%reason, "a token was refused");
-            Err(Error::Unauthenticated)
-        }
+/// What is left of what a token states.
+fn verified(shared: &Shared, token: &str) -> Result<AssertedUser, Error> {
+    let authentic = shared.verifier.token(token).map_err(|reason| {
+        tracing::debug!(%reason, "a token was refused");
+        Error::Unauthenticated
+    })?;
+    if authentic.expires_at.saturating_sub(authentic.issued_at) > LIFETIME_MAX_S {
+        tracing::debug!("a token lives longer than any of ours");
+        return Err(Error::Unauthenticated);
+    }
+    let mut user = authentic.user().ok_or(Error::Unauthenticated)?;
+    let stated = Stated {
+        user: user.id,
+        rank: rank(user.role),
+        session_id: &user.session_id,
+        expires_at: authentic.expires_at,
+    };
+    let left = shared.revocations.left(stated).ok_or(Error::Unauthenticated)?;
+    user.role = role(left);
+    Ok(user)
+}
+
+fn rank(role: UserRole) -> Rank {
+    match role {
+        UserRole::Customer => Rank::Customer,
+        UserRole::Staff => Rank::Staff,
+        UserRole::Admin => Rank::Admin,
     }
 }
 
-/// The token of the one `Authorization: Bearer` header.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all(AUTHORIZATION);
-    let value = values.next()?.to_str().ok()?;
-    if values.next().is_some() {
-        return None;
-    }
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-/// The value of a cookie.
-pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers
-        .get_all(COOKIE)
-        .filter_map(|header| header.to_str().ok())
-        .flat_map(|header| header.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
-}
-
-/// Whether a request that carries a cookie was made by our own pages, or not by a page at all.
-fn same_origin(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some(site) = headers.get("sec-fetch-site") {
-        return site.as_bytes() == b"same-origin";
-    }
-    match (headers.get(ORIGIN), text(HOST)) {
-        (None, _) => true,
-        (Some(origin), Some(host)) => {
-            let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-            origin.is_some_and(|(_, origin_host)| origin_host.eq_ignore_ascii_case(host))
-        }
-        (Some(_), None) => false,
+fn role(rank: Rank) -> UserRole {
+    match rank {
+        Rank::Customer => UserRole::Customer,
+        Rank::Staff => UserRole::Staff,
+        Rank::Admin => UserRole::Admin,
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use actix_web::{HttpRequest, web};
 use bytes::BytesMut;
 use futures_util::StreamExt;
@@ -17,6 +17,13 @@ pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// A bound for the wait, beyond the one that the connection itself keeps for slow senders.
 const WAIT_MAX: Duration = Duration::from_secs(90);
+
+/// Whether a request says that it has a body.
+pub(crate) fn is_announced(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    headers.contains_key(TRANSFER_ENCODING)
+        || headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
+}
 
 /// The body of a request as JSON.
 pub(crate) async fn json(request: &HttpRequest, payload: web::Payload) -> Result<Json, Error> {

@@ -8,6 +8,7 @@ use bootstrap::config::{ConfigError, Environment, instance, optional, parsed, pa
 use tag_cache::Enabled;
 
 use crate::client_address::Networks;
+use crate::cors::Origins;
 
 /// Settings of one gateway process.
 #[derive(Clone)]
@@ -48,6 +49,11 @@ pub struct Config {
     pub jwt_issuer: String,
     /// `MESTRES_JWT_AUDIENCE`: by default `mestrescafe`.
     pub jwt_audience: String,
+    /// `MESTRES_ASSERTION_KEY_FILE`: the Ed25519 key, PKCS8 PEM, that states callers to services.
+    pub assertion_key_file: PathBuf,
+    /// `MESTRES_ALLOWED_ORIGINS`: origins besides our own whose pages may read answers and act with cookies, by
+    /// default none.
+    pub allowed_origins: Origins,
     /// `MESTRES_INSTANCE`: this process among its siblings.
     pub instance: String,
     /// `MESTRES_TRUSTED_PROXIES`: networks whose `X-Forwarded-For` is believed, by default none.
@@ -87,6 +93,8 @@ impl Config {
             jwks_file: PathBuf::from(required("MESTRES_JWKS_FILE")?),
             jwt_issuer: or("MESTRES_JWT_ISSUER", "https://mestrescafe.dev"),
             jwt_audience: or("MESTRES_JWT_AUDIENCE", "mestrescafe"),
+            assertion_key_file: PathBuf::from(required("MESTRES_ASSERTION_KEY_FILE")?),
+            allowed_origins: origins("MESTRES_ALLOWED_ORIGINS")?,
             instance: instance(),
             trusted_proxies: networks("MESTRES_TRUSTED_PROXIES")?,
             load_generators: networks("MESTRES_LOAD_GENERATORS")?,
@@ -99,6 +107,12 @@ fn enabled(value: Option<String>) -> Result<Enabled, ConfigError> {
     let Some(value) = value else { return Ok(Enabled::Yes) };
     let parsed = Enabled::from_str(&value).ok();
     parsed.ok_or_else(|| ConfigError::invalid("REDIS_CACHE_ENABLED", value, "1 (on) or 0 (off)"))
+}
+
+fn origins(name: &'static str) -> Result<Origins, ConfigError> {
+    let list = optional(name).unwrap_or_default();
+    let expected = "origins separated by commas, such as https://shop.example,http://localhost:5173";
+    list.parse().map_err(|_error| ConfigError::invalid(name, list, expected))
 }
 
 fn networks(name: &'static str) -> Result<Networks, ConfigError> {

@@ -15,7 +15,7 @@ use actix_http::{HttpMessage, Request, Response};
 use actix_service::{Service, ServiceFactory};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{
-    ACCEPT_ENCODING, ACCEPT_LANGUAGE, COOKIE, HeaderMap, HeaderName, IF_NONE_MATCH,
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, COOKIE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
 };
 use actix_web::http::{Method, StatusCode};
 use bootstrap::trace::Edge;
@@ -28,8 +28,10 @@ use crate::allowance::Allowance;
 use crate::answer::{self, Answer, Body, CacheFacts};
 use crate::auth;
 use crate::cache_policy::Read;
+use crate::cookies;
+use crate::cors;
 use crate::error::Error;
-use crate::gate::{Gate, TOKEN_COOKIE, X_CACHE_TOKEN};
+use crate::gate::{Gate, TOKEN_COOKIE, X_CACHE_TOKEN, X_REQUEST_ID};
 use crate::handlers;
 use crate::listener::{Peer, REFUSED_PATH, Refusal};
 use crate::negotiation::{self, Accepted};
@@ -37,8 +39,6 @@ use crate::observe;
 use crate::problem::Language;
 use crate::request_id::RequestId;
 use crate::routes::Route;
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longer than any read: what happens beyond it is a bug, and must not hold a client.
 const READ_WAIT_MAX: Duration = Duration::from_secs(12);
@@ -113,12 +113,17 @@ where
         let (route, segment) = match &asked.destination {
             Ok(destination) => (destination.route, &request.path()[destination.segment.clone()]),
             Err(error) => {
+                if let (Error::MethodNotAllowed { allow }, Some(_listed)) = (error, &asked.origin)
+                    && let Some(answer) = cors::preflight(request.method(), request.headers(), allow)
+                {
+                    return answer_now(&self.gate, asked, &request, Ok((answer, None)));
+                }
                 let error = error.clone();
                 return answer_now(&self.gate, asked, &request, Err(error));
             }
         };
         if route.is_cached() {
-            let read = auth::check_header(&self.gate.shared.verifier, request.headers())
+            let read = auth::check_header(&self.gate.shared, request.headers())
                 .and_then(|()| Read::parse(route, segment, request.uri().query().unwrap_or_default()));
             return match read {
                 Ok(Some(read)) => self.read(asked, read, request),
@@ -135,6 +140,7 @@ where
             // The HTTP layer remembers that the body is not to be sent.
             request.head_mut().method = Method::GET;
         }
+        request.extensions_mut().insert(asked.request_id.clone());
         let edge = observe::edge(&request, Some(route));
         let facts = Facts::of(&request);
         let handled = self.app.call(request).with_context(edge.context());
@@ -223,6 +229,8 @@ struct Asked {
     timing: Timing,
     destination: Result<Destination, Error>,
     request_id: RequestId,
+    /// Where the page is from that asks, when it is listed.
+    origin: Option<HeaderValue>,
     /// What it took from its principal's rate, if that is counted.
     allowance: Option<Allowance>,
 }
@@ -243,7 +251,8 @@ impl Asked {
         let recorder = &gate.shared.recorder;
         let endpoint = destination.as_ref().map_or_else(|_| recorder.other(), |found| found.endpoint);
         let request_id = RequestId::of(request.headers().get(X_REQUEST_ID));
-        Self { timing: recorder.start(endpoint, started), destination, request_id, allowance: None }
+        let origin = gate.shared.origins.of(request.headers());
+        Self { timing: recorder.start(endpoint, started), destination, request_id, origin, allowance: None }
     }
 
     fn route(&self) -> Option<Route> {
@@ -354,7 +363,7 @@ fn complete<'p>(
     language: impl FnOnce() -> Language,
 ) -> Response<Body> {
     let route = asked.route();
-    let Asked { mut timing, request_id, allowance, .. } = asked;
+    let Asked { mut timing, request_id, origin, allowance, .. } = asked;
     let (answer, token) = match answered {
         Ok((answer, token)) => match answer.absent {
             None => (answer, token),
@@ -373,6 +382,7 @@ fn complete<'p>(
     let mut response = answer.into_response(timing, took);
     let head = response.head_mut();
     head.headers.insert(X_REQUEST_ID, request_id.into_value());
+    gate.shared.origins.write(&mut head.headers, origin);
     if let Some(allowance) = allowance {
         allowance.write(&mut head.headers);
     }
@@ -393,7 +403,7 @@ fn complete<'p>(
 
 fn token_text(headers: &HeaderMap) -> Option<&str> {
     text(headers, &X_CACHE_TOKEN)
-        .or_else(|| if headers.contains_key(COOKIE) { auth::cookie(headers, TOKEN_COOKIE) } else { None })
+        .or_else(|| if headers.contains_key(COOKIE) { cookies::first(headers, TOKEN_COOKIE) } else { None })
 }
 
 fn token(gate: &Gate, headers: &HeaderMap) -> Option<Token> {

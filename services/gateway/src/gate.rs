@@ -2,31 +2,38 @@
 //! connections and count of requests.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_http::{HttpMessage as _, Request};
 use actix_web::HttpRequest;
+use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use bootstrap::Health;
 use futures_util::FutureExt;
 use latency::{EndpointId, Recorder};
 use opentelemetry::trace::FutureExt as _;
 use proto::events::v1::PurgeReceipt;
-use rls::{UserId, Verifier};
+use rls::{Asserter, UserId, Verifier};
 use tag_cache::{Cache, TokenText};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::allowance::{Allowance, Doorkeeper};
-use crate::auth::{self, Authenticated};
+use crate::auth::{self, Authenticated, Home};
+use crate::cors::Origins;
 use crate::error::Error;
 use crate::representation::Compressed;
+use crate::request_id::RequestId;
 use crate::routes::Route;
+use crate::sessions::Revocations;
 use crate::upstream::Upstream;
 
+/// The name of one request.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Tells what a client has seen, so that no gateway shows it anything older.
 pub(crate) const X_CACHE_TOKEN: HeaderName = HeaderName::from_static("x-cache-token");
 /// The same for browsers, set after a change only.
@@ -40,6 +47,10 @@ pub(crate) struct Shared {
     pub(crate) recorder: Recorder,
     pub(crate) endpoints: Endpoints,
     pub(crate) verifier: Verifier,
+    /// States to services who is calling.
+    pub(crate) asserter: Asserter,
+    pub(crate) revocations: Revocations,
+    pub(crate) origins: Origins,
     pub(crate) health: Health,
     pub(crate) draining: AtomicBool,
     pub(crate) hsts: Hsts,
@@ -47,6 +58,13 @@ pub(crate) struct Shared {
     pub(crate) doorkeeper: Doorkeeper,
     /// Where changes run, whatever becomes of their clients.
     pub(crate) changes: Changes,
+}
+
+impl Shared {
+    /// What browsers may say that they come from.
+    pub(crate) fn home(&self) -> Home<'_> {
+        Home { origins: &self.origins, hsts: self.hsts }
+    }
 }
 
 /// Whether answers tell browsers to come back by TLS only, and cookies to travel by it only.
@@ -128,13 +146,36 @@ impl Gate {
 
     /// Who makes a request.
     pub(crate) fn authenticate(&self, request: &HttpRequest) -> Result<Authenticated, Error> {
-        auth::authenticate(&self.shared.verifier, request.headers(), request.method())
+        let sent = || RequestId::of(request.headers().get(X_REQUEST_ID));
+        let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(sent);
+        self.identify(request.headers(), request.method(), request_id)
+    }
+
+    /// The same for a request that no handler sees.
+    pub(crate) fn identify(
+        &self,
+        headers: &HeaderMap,
+        method: &Method,
+        request_id: RequestId,
+    ) -> Result<Authenticated, Error> {
+        Ok(Authenticated::new(auth::prove(&self.shared, headers, method)?, request_id))
+    }
+
+    /// What proves to the service named `audience` that the gateway itself calls, for one call.
+    pub(crate) fn service_assertion(&self, audience: &'static str) -> String {
+        self.shared.asserter.service(audience, &Uuid::now_v7().to_string())
+    }
+
+    /// Where a request comes from, behind our own proxies or not.
+    pub(crate) fn client_address(&self, request: &HttpRequest) -> IpAddr {
+        let peer = request.peer_addr().map(|peer| peer.ip());
+        self.shared.doorkeeper.address(peer, request.headers())
     }
 
     /// Lets a request in at its principal's rate: the user whom its token proves, else its address.
     pub(crate) fn let_in(&self, route: Route, request: &Request) -> Result<Option<Allowance>, Error> {
-        let proven = auth::authenticate(&self.shared.verifier, request.headers(), request.method());
-        let user = proven.ok().and_then(|proven| proven.caller.id()).map(UserId);
+        let proven = auth::prove(&self.shared, request.headers(), request.method());
+        let user: Option<UserId> = proven.ok().flatten().map(|user| user.id);
         self.shared.doorkeeper.admit(route, request, user)
     }
 

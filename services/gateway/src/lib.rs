@@ -14,6 +14,8 @@ mod body;
 pub mod cache_policy;
 pub mod client_address;
 mod config;
+mod cookies;
+pub mod cors;
 pub mod error;
 pub mod fields;
 mod front;
@@ -30,6 +32,7 @@ pub mod query;
 pub mod representation;
 mod request_id;
 pub mod routes;
+mod sessions;
 mod upstream;
 pub mod views;
 

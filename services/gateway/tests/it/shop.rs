@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_nats::jetstream;
 use bootstrap::Shutdown;
 use bootstrap::config::Environment;
+use gateway::cors::Origins;
 use gateway::listener::Patience;
 use gateway::{App, Config};
 use proto::catalog::v1::catalog_service_server::{CatalogService, CatalogServiceServer};
@@ -142,6 +143,8 @@ pub(crate) fn config(keys: &TestKeys) -> Config {
         jwks_file: keys.jwks_file.clone(),
         jwt_issuer: testkit::jwt::ISSUER.to_owned(),
         jwt_audience: testkit::jwt::AUDIENCE.to_owned(),
+        assertion_key_file: keys.assertion_key_file("gateway"),
+        allowed_origins: Origins::default(),
         instance: "test".to_owned(),
         trusted_proxies: gateway::client_address::Networks::default(),
         // The tests of everything else are in nobody's way.
