@@ -1,0 +1,50 @@
+//! What people may ask of their own data, and how far it is.
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DataJobKind {
+    /// Everything known about the user, as one document.
+    Export,
+    /// The user made unrecognisable.
+    Erasure,
+}
+
+impl DataJobKind {
+    /// The word of the database.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Export => "export",
+            Self::Erasure => "erasure",
+        }
+    }
+
+    /// Reads a word of the database.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "export" => Some(Self::Export),
+            "erasure" => Some(Self::Erasure),
+            _ => None,
+        }
+    }
+}
+
+/// Why a job failed for good: a word that the contract lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobFailure {
+    AgendaUnavailable,
+    NotificationsUnavailable,
+    TooLarge,
+    Internal,
+}
+
+impl JobFailure {
+    /// The word of the contract and of the database.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::AgendaUnavailable => "agenda_unavailable",
+            Self::NotificationsUnavailable => "notifications_unavailable",
+            Self::TooLarge => "too_large",
+            Self::Internal => "internal",
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What people asked of their data, and the work on it: a queue in a table, with leases.
+
+use std::time::Duration;
+
+use rls::{Tx, UserId};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::domain::data_job::{DataJobKind, JobFailure};
+
+/// A job as whoever asked for it sees it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(crate) struct DataJob {
+    pub(crate) id: Uuid,
+    pub(crate) kind: String,
+    pub(crate) state: String,
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) finished_at: Option<OffsetDateTime>,
+    pub(crate) document: Option<String>,
+    pub(crate) failure: Option<String>,
+}
+
+/// A job that this process works on until its lease ends. The number of the attempt tells it from a later
+/// holder of the same job: whoever comes back late changes nothing.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(crate) struct Claimed {
+    pub(crate) id: Uuid,
+    pub(crate) user_id: i64,
+    pub(crate) kind: String,
+    pub(crate) attempts: i32,
+}
+
+rls::statements! {
+    /// A new job, unless one of its kind is under way.
+    INSERT_DATA_JOB =
+        "INSERT INTO data_jobs (id, user_id, kind)
+         VALUES ($1, $2, $3)
+         ON CONFLICT (user_id, kind) WHERE state IN ('pending', 'running') DO NOTHING
+         RETURNING id, kind, state, created_at, finished_at, NULL::text AS document, failure";
+    /// The job of a kind that is under way.
+    DATA_JOB_UNDER_WAY =
+        "SELECT id, kind, state, created_at, finished_at, NULL::text AS document, failure
+           FROM data_jobs
+          WHERE user_id = $1 AND kind = $2 AND state IN ('pending', 'running')";
+    /// One of the user's jobs, for as long as its result is kept.
+    DATA_JOB =
+        "SELECT id, kind, state, created_at, finished_at, document, failure
+           FROM data_jobs
+          WHERE user_id = $1 AND id = $2 AND (finished_at IS NULL OR expires_at > now())";
+    /// The job that has been due for longest; its lease is `$1` seconds. One whose holder is gone is due again.
+    CLAIM_DATA_JOB =
+        "UPDATE data_jobs
+            SET state = 'running', attempts = attempts + 1, next_attempt_at = now() + make_interval(secs => $1)
+          WHERE id = (SELECT id
+                        FROM data_jobs
+                       WHERE state IN ('pending', 'running') AND next_attempt_at <= now()
+                       ORDER BY next_attempt_at
+                       LIMIT 1
+                         FOR UPDATE SKIP LOCKED)
+      RETURNING id, user_id, kind, attempts";
+    /// Whether the attempt is still the job's latest; holds the row.
+    HOLD_DATA_JOB =
+        "SELECT user_id FROM data_jobs WHERE id = $1 AND attempts = $2 AND state = 'running' FOR UPDATE";
+    FINISH_DATA_JOB =
+        "UPDATE data_jobs
+            SET state = 'done', finished_at = now(), document = $3, expires_at = now() + interval '7 days'
+          WHERE id = $1 AND attempts = $2 AND state = 'running'";
+    FAIL_DATA_JOB =
+        "UPDATE data_jobs
+            SET state = 'failed', finished_at = now(), failure = $3, expires_at = now() + interval '7 days'
+          WHERE id = $1 AND attempts = $2 AND state = 'running'";
+    /// Due again in `$3` seconds.
+    RETRY_DATA_JOB =
+        "UPDATE data_jobs
+            SET state = 'pending', next_attempt_at = now() + make_interval(secs => $3)
+          WHERE id = $1 AND attempts = $2 AND state = 'running'";
+    /// Earlier documents of the user: only the latest is kept.
+    DELETE_OTHER_EXPORTS =
+        "DELETE FROM data_jobs WHERE user_id = $1 AND id <> $2 AND kind = 'export' AND finished_at IS NOT NULL";
+    /// Results that were kept for long enough.
+    DELETE_EXPIRED_DATA_JOBS =
+        "DELETE FROM data_jobs
+          WHERE id IN (SELECT id FROM data_jobs WHERE finished_at IS NOT NULL AND expires_at <= now() LIMIT 1000)";
+}
+
+/// Asks for a job, or finds the one under way.
+pub(crate) async fn request(
+    tx: &mut Tx,
+    user: UserId,
+    kind: DataJobKind,
+    id: Uuid,
+) -> Result<Option<DataJob>, sqlx::Error> {
+    let fresh = sqlx::query_as(INSERT_DATA_JOB)
+        .bind(id)
+        .bind(user.0)
+        .bind(kind.as_str())
+        .fetch_optional(&mut *tx.statement("INSERT data_jobs"))
+        .await?;
+    if fresh.is_some() {
+        return Ok(fresh);
+    }
+    sqlx::query_as(DATA_JOB_UNDER_WAY)
+        .bind(user.0)
+        .bind(kind.as_str())
+        .fetch_optional(&mut *tx.statement("SELECT data_jobs under way"))
+        .await
+}
+
+/// One of the user's jobs.
+pub(crate) async fn job(tx: &mut Tx, user: UserId, id: Uuid) -> Result<Option<DataJob>, sqlx::Error> {
+    sqlx::query_as(DATA_JOB)
+        .bind(user.0)
+        .bind(id)
+        .fetch_optional(&mut *tx.statement("SELECT data_jobs"))
+        .await
+}
+
+/// Takes the job that has been due for longest, for `lease`.
+pub(crate) async fn claim(tx: &mut Tx, lease: Duration) -> Result<Option<Claimed>, sqlx::Error> {
+    sqlx::query_as(CLAIM_DATA_JOB)
+        .bind(lease.as_secs_f64())
+        .fetch_optional(&mut *tx.statement("UPDATE data_jobs claim"))
+        .await
+}
+
+/// Says whether the job is still this attempt's, and keeps it so until the transaction ends.
+pub(crate) async fn hold(tx: &mut Tx, job: &Claimed) -> Result<bool, sqlx::Error> {
+    let user: Option<i64> = sqlx::query_scalar(HOLD_DATA_JOB)
+        .bind(job.id)
+        .bind(job.attempts)
+        .fetch_optional(&mut *tx.statement("SELECT data_jobs for update"))
+        .await?;
+    Ok(user.is_some())
+}
+
+/// The job is done; an export leaves its document.
+pub(crate) async fn finish(tx: &mut Tx, job: &Claimed, document: Option<&str>) -> Result<(), sqlx::Error> {
+    sqlx::query(FINISH_DATA_JOB)
+        .bind(job.id)
+        .bind(job.attempts)
+        .bind(document)
+        .execute(&mut *tx.statement("UPDATE data_jobs done"))
+        .await
+        .map(drop)
+}
+
+/// The job will not be tried again.
+pub(crate) async fn fail(tx: &mut Tx, job: &Claimed, failure: JobFailure) -> Result<(), sqlx::Error> {
+    sqlx::query(FAIL_DATA_JOB)
+        .bind(job.id)
+        .bind(job.attempts)
+        .bind(failure.as_str())
+        .execute(&mut *tx.statement("UPDATE data_jobs failed"))
+        .await
+        .map(drop)
+}
+
+/// The job will be tried again after `pause`.
+pub(crate) async fn retry(tx: &mut Tx, job: &Claimed, pause: Duration) -> Result<(), sqlx::Error> {
+    sqlx::query(RETRY_DATA_JOB)
+        .bind(job.id)
+        .bind(job.attempts)
+        .bind(pause.as_secs_f64())
+        .execute(&mut *tx.statement("UPDATE data_jobs retry"))
+        .await
+        .map(drop)
+}
+
+/// Removes every finished export of the user but this one.
+pub(crate) async fn delete_other_exports(tx: &mut Tx, job: &Claimed) -> Result<(), sqlx::Error> {
+    sqlx::query(DELETE_OTHER_EXPORTS)
+        .bind(job.user_id)
+        .bind(job.id)
+        .execute(&mut *tx.statement("DELETE data_jobs of user"))
+        .await
+        .map(drop)
+}
+
+/// Removes results that were kept for long enough, at most 1,000.
+pub(crate) async fn delete_expired(tx: &mut Tx) -> Result<u64, sqlx::Error> {
+    let deleted =
+        sqlx::query(DELETE_EXPIRED_DATA_JOBS).execute(&mut *tx.statement("DELETE data_jobs expired")).await?;
+    Ok(deleted.rows_affected())
+}
