@@ -31,13 +31,31 @@ pub async fn serve(
     metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
+    serve_with(listener, health, metrics, Router::new(), shutdown).await
+}
+
+/// The same, with further pages of the service's own.
+///
+/// # Errors
+/// When the listener has no local address.
+///
+/// # Panics
+/// When `extra` has a page under one of the names above.
+pub async fn serve_with(
+    listener: TcpListener,
+    health: Health,
+    metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
+    extra: Router,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the internal listener's address")?;
     tracing::info!(%address, "internal HTTP is listening");
     let draining = health.clone();
     let pages = Router::new()
         .route("/metrics", get(async move || text(metrics())))
         .route("/health/live", get(async || json(StatusCode::OK, &Live { status: "live" })))
-        .route("/health/ready", get(async move || ready(&health).await));
+        .route("/health/ready", get(async move || ready(&health).await))
+        .merge(extra);
     let service = TowerToHyperService::new(
         pages.into_service::<hyper::body::Incoming>().map_err(|never: Infallible| match never {}),
     );
