@@ -2,12 +2,15 @@
 //! others are actix handlers.
 
 pub mod admin_products;
+pub mod auth;
 pub mod categories;
 pub mod health;
 pub mod images;
 pub mod openapi;
+pub mod password;
 pub mod performance;
 pub mod products;
+pub mod totp;
 
 use bytes::Bytes;
 use tag_cache::{Draft, Stamp, Tag};
