@@ -5,9 +5,11 @@ mod cpu;
 mod freshness;
 mod hit;
 mod http;
+mod login_storm;
 mod shop;
 mod spread;
 mod sql;
+mod streams;
 
 use clap::{Parser, Subcommand};
 
@@ -26,6 +28,10 @@ enum Command {
     Freshness(freshness::Options),
     /// The specification's critical queries and the catalog's statements at full size
     Sql(sql::Options),
+    /// Catalog reads in quiet and while 200 strangers a second try to sign in
+    LoginStorm(login_storm::Options),
+    /// A thousand idle notification streams, and how soon the right one is told
+    Streams(streams::Options),
     /// The other side of `hit`: serves one file, whatever is asked
     #[command(hide = true)]
     Bare(bare::Options),
@@ -41,6 +47,8 @@ fn main() -> anyhow::Result<()> {
             Command::Hit(options) => hit::run(options).await,
             Command::Freshness(options) => freshness::run(options).await,
             Command::Sql(options) => sql::run(options).await,
+            Command::LoginStorm(options) => login_storm::run(options).await,
+            Command::Streams(options) => streams::run(options).await,
             Command::Bare(_) => unreachable!("answered above"),
         }
     })

@@ -73,6 +73,14 @@ impl Shop {
             .collect()
     }
 
+    /// The process of a service.
+    pub(crate) fn pid(&self, name: &str) -> anyhow::Result<u32> {
+        let services = self.state["services"].as_array().context("services in the state file")?;
+        let service = services.iter().find(|service| service["name"] == name);
+        let pid = service.and_then(|service| service["pid"].as_u64());
+        Ok(u32::try_from(pid.with_context(|| format!("a running {name}"))?)?)
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
