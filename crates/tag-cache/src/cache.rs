@@ -139,9 +139,9 @@ impl Cache {
         if inner.coherence.permit(lookup.class, now) != Permit::Serve {
             return None;
         }
-        let entry = inner.l1.get(inner.hasher.hash(lookup.route, lookup.key))?;
+        let entry = inner.l1.get(inner.hasher.hash(lookup.route, lookup.key, lookup.owner))?;
         let usable = entry.times.at(now) == Lifetime::Fresh
-            && entry.answers(lookup.route, lookup.key)
+            && entry.answers(lookup.route, lookup.key, lookup.owner)
             && inner.coherence.judge(&entry) == Verdict::Clean;
         if !usable || lookup.token.is_some_and(|token| token.forbids(entry.tags(), wall_ms())) {
             return None;

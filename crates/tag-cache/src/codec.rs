@@ -1,7 +1,7 @@
 //! The bytes of an entry in the shared store.
 //!
 //! ```text
-//! 4 magic | 1 version | 1 flags | 2 status | 8 stamp | 8 created, wall ms | 8 fresh ms | 8 stale ms
+//! 4 magic | 1 version | 1 flags | 2 status | 8 stamp | 8 created, wall ms | 8 fresh ms | 8 stale ms | 8 owner
 //! | 2 tags | 2 route | 4 key | 4 head | 4 body     lengths
 //! | tags * 8 | route | key | head | body | 8 checksum of everything before          little endian
 //! ```
@@ -16,8 +16,8 @@ use crate::position::Position;
 use crate::tag::Tag;
 
 const MAGIC: [u8; 4] = *b"tagC";
-const VERSION: u8 = 1;
-const HEAD: usize = 4 + 1 + 1 + 2 + 4 * 8 + 2 + 2 + 3 * 4;
+const VERSION: u8 = 2;
+const HEAD: usize = 4 + 1 + 1 + 2 + 5 * 8 + 2 + 2 + 3 * 4;
 const CHECKSUM: usize = 8;
 
 /// The most tags an entry may have; an answer with more is not stored.
@@ -35,6 +35,7 @@ pub(crate) struct Record<'a> {
     pub(crate) tags: &'a [Tag],
     pub(crate) route: &'a str,
     pub(crate) key: &'a str,
+    pub(crate) owner: u64,
     pub(crate) head: &'a [u8],
     pub(crate) body: &'a [u8],
 }
@@ -50,6 +51,7 @@ pub(crate) struct Decoded {
     pub(crate) tags: Vec<Tag>,
     pub(crate) route: Box<str>,
     pub(crate) key: Box<str>,
+    pub(crate) owner: u64,
     pub(crate) head: Bytes,
     pub(crate) body: Bytes,
 }
@@ -74,8 +76,13 @@ pub(crate) fn encode(record: &Record<'_>) -> Option<Vec<u8>> {
     bytes.push(VERSION);
     bytes.push(0);
     bytes.extend_from_slice(&record.status.to_le_bytes());
-    let numbers =
-        [record.stamp.to_bits(), record.created_wall_ms, millis(record.fresh), millis(record.stale)];
+    let numbers = [
+        record.stamp.to_bits(),
+        record.created_wall_ms,
+        millis(record.fresh),
+        millis(record.stale),
+        record.owner,
+    ];
     for number in numbers {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
@@ -115,6 +122,7 @@ fn read(bytes: &Bytes) -> Option<Decoded> {
     let created_wall_ms = rest.u64()?;
     let fresh = Duration::from_millis(rest.u64()?);
     let stale = Duration::from_millis(rest.u64()?);
+    let owner = rest.u64()?;
     let tag_count = usize::from(u16::from_le_bytes(rest.array()?));
     let route_len = usize::from(u16::from_le_bytes(rest.array()?));
     let [key_len, head_len, body_len] = [rest.length()?, rest.length()?, rest.length()?];
@@ -132,7 +140,7 @@ fn read(bytes: &Bytes) -> Option<Decoded> {
     if !rest.0.is_empty() {
         return None;
     }
-    Some(Decoded { status, stamp, created_wall_ms, fresh, stale, tags, route, key, head, body })
+    Some(Decoded { status, stamp, created_wall_ms, fresh, stale, tags, route, key, owner, head, body })
 }
 
 /// Takes parts off the front and never reads past the end.
@@ -172,11 +180,11 @@ mod tests {
     use crate::tag::Tag;
 
     fn decoded() -> impl Strategy<Value = Decoded> {
-        let numbers = (any::<u16>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
+        let numbers = (any::<u16>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
         let tags = proptest::collection::vec(any::<u64>(), 0..20);
         let blob = || proptest::collection::vec(any::<u8>(), 0..600);
         (numbers, tags, "[a-z.]{0,20}", "\\PC{0,80}", blob(), blob()).prop_map(
-            |((status, stamp, created_wall_ms, fresh, stale), tags, route, key, head, body)| Decoded {
+            |((status, stamp, created_wall_ms, fresh, stale, owner), tags, route, key, head, body)| Decoded {
                 status,
                 stamp: Position::from_bits(stamp),
                 created_wall_ms,
@@ -185,6 +193,7 @@ mod tests {
                 tags: tags.into_iter().map(Tag::from_bits).collect(),
                 route: route.into(),
                 key: key.into(),
+                owner,
                 head: head.into(),
                 body: body.into(),
             },
@@ -201,6 +210,7 @@ mod tests {
             tags: &entry.tags,
             route: &entry.route,
             key: &entry.key,
+            owner: entry.owner,
             head: &entry.head,
             body: &entry.body,
         };
@@ -239,7 +249,7 @@ mod tests {
         ) {
             let mut bytes = bytes_of(&entry).to_vec();
             let content = bytes.len() - 8;
-            let (at, width) = [(40, 2), (42, 2), (44, 4), (48, 4), (52, 4)][field];
+            let (at, width) = [(48, 2), (50, 2), (52, 4), (56, 4), (60, 4)][field];
             bytes[at..at + width].copy_from_slice(&lie.to_le_bytes()[..width]);
             let checksum = rapidhash::v3::rapidhash_v3(&bytes[..content]);
             bytes[content..].copy_from_slice(&checksum.to_le_bytes());
@@ -261,6 +271,7 @@ mod tests {
             tags: &tags,
             route: "r",
             key: "k",
+            owner: 0,
             head: &[],
             body: &[],
         };

@@ -302,6 +302,7 @@ mod tests {
         Entry {
             route: "route".into(),
             key: "key".into(),
+            owner: 0,
             status: 200,
             head: Bytes::new(),
             body: Bytes::new(),

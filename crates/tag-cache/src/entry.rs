@@ -13,6 +13,8 @@ use crate::tag::{Tag, TagSet};
 pub struct Entry {
     pub(crate) route: Box<str>,
     pub(crate) key: Box<str>,
+    /// Whose answer it is; 0 when everybody gets it.
+    pub(crate) owner: u64,
     pub(crate) status: u16,
     pub(crate) head: Bytes,
     pub(crate) body: Bytes,
@@ -96,10 +98,11 @@ impl Entry {
         self.stamp
     }
 
-    /// The key in full: a collision of hashes must never serve one question's answer to another.
+    /// The question in full: neither a collision of hashes nor a copy under another name may serve one
+    /// question's answer to another, or one person's to another.
     #[inline]
-    pub(crate) fn answers(&self, route: &str, key: &str) -> bool {
-        *self.key == *key && *self.route == *route
+    pub(crate) fn answers(&self, route: &str, key: &str, owner: u64) -> bool {
+        self.owner == owner && *self.key == *key && *self.route == *route
     }
 
     /// What this entry costs in memory, in bytes.

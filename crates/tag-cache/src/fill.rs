@@ -35,7 +35,7 @@ impl Inner {
             Permit::Verify => 1,
             Permit::OriginShared | Permit::OriginAlone => 2,
         };
-        self.flights.board(question.hash.variant(variant), question.route, &question.key)
+        self.flights.board(question.hash.variant(variant), question.route, &question.key, question.owner)
     }
 
     pub(crate) async fn share<F, Fut, E>(self: &Arc<Self>, question: Question, fetch: F) -> Result<Served, E>
@@ -244,6 +244,7 @@ impl Question {
         let entry = Entry {
             route: self.route.into(),
             key: self.key.clone(),
+            owner: self.owner,
             status: draft.status,
             head: draft.head,
             body: draft.body,

@@ -23,6 +23,7 @@ type Shard = HashMap<KeyHash, Flight, BuildPassthrough>;
 struct Flight {
     route: &'static str,
     key: Arc<str>,
+    owner: u64,
     outcome: watch::Receiver<Option<Outcome>>,
 }
 
@@ -56,17 +57,23 @@ pub(crate) enum Boarding {
 }
 
 impl Flights {
-    pub(crate) fn board(self: &Arc<Self>, hash: KeyHash, route: &'static str, key: &str) -> Boarding {
+    pub(crate) fn board(
+        self: &Arc<Self>,
+        hash: KeyHash,
+        route: &'static str,
+        key: &str,
+        owner: u64,
+    ) -> Boarding {
         let mut shard = self.shard(hash);
         if let Some(flight) = shard.get(&hash) {
-            return if flight.route == route && *flight.key == *key {
+            return if flight.owner == owner && flight.route == route && *flight.key == *key {
                 Boarding::Follow(Following { outcome: flight.outcome.clone() })
             } else {
                 Boarding::Taken
             };
         }
         let (sender, outcome) = watch::channel(None);
-        shard.insert(hash, Flight { route, key: key.into(), outcome });
+        shard.insert(hash, Flight { route, key: key.into(), owner, outcome });
         Boarding::Lead(Lead { flights: Arc::clone(self), hash, outcome: sender })
     }
 

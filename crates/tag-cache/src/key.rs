@@ -5,7 +5,8 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
-/// Hash of a route and a canonical key. Equal hashes of different keys are a miss: entries keep both.
+/// Hash of a route, a canonical key and an owner. Equal hashes of different questions are a miss: entries keep
+/// all three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyHash {
     high: u64,
@@ -56,10 +57,14 @@ impl KeyHasher {
     }
 
     #[inline]
-    pub(crate) fn hash(&self, route: &str, key: &str) -> KeyHash {
+    pub(crate) fn hash(&self, route: &str, key: &str, owner: u64) -> KeyHash {
         let hash = |secrets: &RapidSecrets| {
             let route = rapidhash_v3_seeded(route.as_bytes(), secrets);
-            rapidhash_v3_seeded(key.as_bytes(), secrets) ^ route.rotate_left(32)
+            let owner = match owner {
+                0 => 0,
+                owner => rapidhash_v3_seeded(&owner.to_le_bytes(), secrets),
+            };
+            rapidhash_v3_seeded(key.as_bytes(), secrets) ^ route.rotate_left(32) ^ owner.rotate_left(16)
         };
         KeyHash { high: hash(&self.high), low: hash(&self.low) }
     }
@@ -92,17 +97,19 @@ mod tests {
     use super::KeyHasher;
 
     #[test]
-    fn route_key_and_secret_all_count() {
+    fn route_key_owner_and_secret_all_count() {
         let hasher = KeyHasher::new(&[1; 32]);
-        let hash = hasher.hash("products.list", "page=1");
+        let hash = hasher.hash("products.list", "page=1", 0);
         assert_eq!(
             hash,
-            KeyHasher::new(&[1; 32]).hash("products.list", "page=1"),
+            KeyHasher::new(&[1; 32]).hash("products.list", "page=1", 0),
             "the same in every process"
         );
-        assert_ne!(hash, hasher.hash("products.list", "page=2"));
-        assert_ne!(hash, hasher.hash("products.new", "page=1"));
-        assert_ne!(hash, KeyHasher::new(&[2; 32]).hash("products.list", "page=1"));
+        assert_ne!(hash, hasher.hash("products.list", "page=2", 0));
+        assert_ne!(hash, hasher.hash("products.new", "page=1", 0));
+        assert_ne!(hash, KeyHasher::new(&[2; 32]).hash("products.list", "page=1", 0));
+        assert_ne!(hash, hasher.hash("products.list", "page=1", 7));
+        assert_ne!(hasher.hash("events", "5", 7), hasher.hash("events", "5", 8));
         assert_ne!(hash, hash.variant(1));
         assert_eq!(hash.to_string().len(), 32);
     }

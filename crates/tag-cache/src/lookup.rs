@@ -38,6 +38,9 @@ pub struct Lookup<'a> {
     /// The canonical key: everything the answer depends on besides the route. It is compared in full, so
     /// a collision of hashes is a miss.
     pub key: &'a str,
+    /// Whose answer this is: part of the name in the shared store, kept in the entry and compared, so that
+    /// no one is ever served an answer made for somebody else. 0 is everybody.
+    pub owner: u64,
     /// The route's tolerance.
     pub class: Class,
     /// How long a new answer counts as fresh when nothing purges it.

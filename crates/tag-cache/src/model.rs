@@ -156,6 +156,7 @@ fn entry(page: usize, answer: &Answer) -> Arc<Entry> {
     Arc::new(Entry {
         route: "page".into(),
         key: page.to_string().into(),
+        owner: 0,
         status: 200,
         head: Bytes::new(),
         body: Bytes::new(),

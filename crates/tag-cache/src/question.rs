@@ -19,6 +19,7 @@ pub(crate) struct Question {
     pub(crate) hash: KeyHash,
     pub(crate) route: &'static str,
     pub(crate) key: Box<str>,
+    pub(crate) owner: u64,
     pub(crate) class: Class,
     pub(crate) fresh: Duration,
     /// What the client has seen: nothing stale with an older stamp may be served.
@@ -41,9 +42,10 @@ pub(crate) enum Course {
 impl Inner {
     pub(crate) async fn consider(&self, lookup: &Lookup<'_>) -> Course {
         let question = Question {
-            hash: self.hasher.hash(lookup.route, lookup.key),
+            hash: self.hasher.hash(lookup.route, lookup.key, lookup.owner),
             route: lookup.route,
             key: lookup.key.into(),
+            owner: lookup.owner,
             class: lookup.class,
             fresh: lookup.fresh,
             seen: lookup.token.map_or(Position::START, |token| token.position),
@@ -93,8 +95,8 @@ impl Inner {
     /// What the first tier holds for this very question and purges allow.
     pub(crate) fn held(&self, question: &Question) -> Option<Arc<Entry>> {
         let entry = self.l1.get(question.hash)?;
-        let usable =
-            entry.answers(question.route, &question.key) && self.coherence.judge(&entry) == Verdict::Clean;
+        let usable = entry.answers(question.route, &question.key, question.owner)
+            && self.coherence.judge(&entry) == Verdict::Clean;
         usable.then_some(entry)
     }
 

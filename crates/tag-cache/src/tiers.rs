@@ -42,6 +42,7 @@ impl Inner {
             tags: entry.tags(),
             route: &entry.route,
             key: &entry.key,
+            owner: entry.owner,
             head: &entry.head,
             body: &entry.body,
         };
@@ -74,6 +75,7 @@ impl Inner {
         let entry = Arc::new(Entry {
             route: record.route,
             key: record.key,
+            owner: record.owner,
             status: record.status,
             head: record.head,
             body: record.body,
@@ -82,7 +84,7 @@ impl Inner {
             times: Times { created, fresh_until, stale_until: fresh_until.plus(record.stale) },
             validated: Validated::default(),
         });
-        let usable = entry.answers(question.route, &question.key)
+        let usable = entry.answers(question.route, &question.key, question.owner)
             && entry.times.at(now) != Lifetime::Over
             && self.coherence.judge(&entry) == Verdict::Clean;
         usable.then_some(entry)

@@ -2,6 +2,7 @@
 //! they are, how old, and where they came from.
 
 mod body;
+mod form;
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use latency::{CacheState, Timing};
 use tag_cache::Served;
 
 pub(crate) use self::body::Body;
-use crate::cache_policy::Read;
+use crate::cache_policy::{Form, Read};
 use crate::error::Error;
 use crate::gate::Hsts;
 use crate::negotiation::{Accepted, Encoding, none_match_names};
@@ -33,6 +34,7 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml");
+const CALENDAR: HeaderValue = HeaderValue::from_static("text/calendar; charset=utf-8");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
@@ -56,8 +58,11 @@ pub(crate) enum Headers {
     Of {
         content_type: HeaderValue,
         cache_control: HeaderValue,
+        vary: HeaderValue,
         etag: Option<HeaderValue>,
         encoding: Encoding,
+        /// Facts of a list, for the answers that show them here.
+        facts: Option<Box<HeaderMap>>,
     },
     /// Those that a handler or a problem set.
     Set(HeaderMap),
@@ -109,7 +114,7 @@ pub(crate) fn served_now(
         Ok(found) => found,
         Err(done) => return Ok(Some(*done)),
     };
-    let form = compressed.now(head.hash(), &body, encoding);
+    let form = compressed.now(compressed_by(read, &head, &body, encoding), &body, encoding);
     Ok(form.map(|form| representation(&head, encoding, read, form, facts)))
 }
 
@@ -125,8 +130,17 @@ pub(crate) async fn served(
         Ok(found) => found,
         Err(done) => return Ok(*done),
     };
-    let form = compressed.form(head.hash(), &body, encoding).await;
+    let form = compressed.form(compressed_by(read, &head, &body, encoding), &body, encoding).await;
     Ok(representation(&head, encoding, read, form, facts))
+}
+
+/// What compressed forms of an answer are found by: the hash of exactly what is compressed.
+fn compressed_by(read: &Read, head: &Head<'_>, body: &Bytes, encoding: Encoding) -> [u8; 16] {
+    match (read.form(), encoding) {
+        // The entry's hash is that of its body, unless it is a list.
+        (Form::Whole, _) | (_, Encoding::Identity) => head.hash(),
+        (Form::Bare | Form::Data(_), Encoding::Gzip | Encoding::Brotli) => content_hash(body),
+    }
 }
 
 /// An entry that has a body to send.
@@ -153,9 +167,10 @@ impl<'s> Found<'s> {
         if head.kind() == Kind::Absent {
             return Ok(Err(Box::new(Answer::absent(facts))));
         }
-        let body = served.entry.body();
+        let body = form::body(read.form(), &head, served.entry.body());
         let encoding = if body.len() >= COMPRESSED_BYTES_MIN { accepted.large } else { accepted.small };
-        if none_match.is_some_and(|named| none_match_names(named, head.etag(encoding))) {
+        if none_match.is_some_and(|named| none_match_names(named, &form::etag(read.form(), &head, encoding)))
+        {
             let mut answer = representation(&head, encoding, read, Bytes::new(), facts);
             answer.status = StatusCode::NOT_MODIFIED;
             return Ok(Err(Box::new(answer)));
@@ -174,10 +189,16 @@ fn representation(
     Answer {
         status: StatusCode::OK,
         headers: Headers::Of {
-            content_type: if head.kind() == Kind::Svg { SVG } else { JSON },
+            content_type: match head.kind() {
+                Kind::Json | Kind::Absent => JSON,
+                Kind::Svg => SVG,
+                Kind::Calendar => CALENDAR,
+            },
             cache_control: HeaderValue::from_static(read.cache_control()),
-            etag: Some(head.etag_value(encoding)),
+            vary: HeaderValue::from_static(read.vary()),
+            etag: Some(form::etag_value(read.form(), head, encoding)),
             encoding,
+            facts: form::facts(read, head),
         },
         body: Payload::Bytes(body),
         cache: Some(facts),
@@ -285,7 +306,7 @@ impl Answer {
         let mut response = Response::with_body(self.status, body);
         let headers = response.headers_mut();
         match self.headers {
-            Headers::Of { content_type, cache_control, etag, encoding } => {
+            Headers::Of { content_type, cache_control, vary, etag, encoding, facts } => {
                 if self.status != StatusCode::NOT_MODIFIED {
                     headers.insert(CONTENT_TYPE, content_type);
                     if let Some(name) = encoding.name() {
@@ -293,9 +314,12 @@ impl Answer {
                     }
                 }
                 headers.insert(CACHE_CONTROL, cache_control);
-                headers.insert(VARY, ACCEPT_ENCODING);
+                headers.insert(VARY, vary);
                 if let Some(etag) = etag {
                     headers.insert(ETAG, etag);
+                }
+                for (name, value) in facts.into_iter().flat_map(|facts| *facts) {
+                    headers.insert(name, value);
                 }
             }
             Headers::Set(set) => *headers = set,

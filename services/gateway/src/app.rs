@@ -35,7 +35,7 @@ use crate::sessions::{Follower, Revocations};
 use crate::upstream::Upstream;
 
 /// Entries of other layouts must not be read: part of the cache's namespace.
-const CACHE_NAMESPACE: &str = "gw1";
+const CACHE_NAMESPACE: &str = "gw2";
 /// Compressed forms kept in memory.
 const COMPRESSED_BYTES_MAX: u64 = 64 << 20;
 /// From the end of accepting to the moment at which every connection is dropped.

@@ -3,15 +3,19 @@
 //!
 //! Keys are the readable ones of the requirement documents (S164, S263-S266). Two requests share an entry
 //! exactly when their keys are equal, so whatever an answer depends on is in its key. Tags are the names in
-//! [`events::tags`], which the producers of purges use too.
+//! [`events::tags`], which the producers of purges use too. What belongs to one user is in [`personal`].
+
+mod personal;
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use events::tags;
 use proto::catalog::v1::{CategoryRef, ProductSummary, Sort};
+use rls::UserId;
 use tag_cache::{Class, Lookup, Tag, Token};
 
+pub use self::personal::{Form, Personal, Question, Shown, reported};
 use crate::error::Error;
 use crate::handlers::products::{self, PRODUCT_FIELDS};
 use crate::listing::{Category, Count, Listing, PER_PAGE_DEFAULT, Page, SUMMARY_FIELDS, is_slug};
@@ -52,6 +56,8 @@ pub enum Read {
         /// SHA-256, lower-case hex.
         sha256: String,
     },
+    /// Something of a signed-in user's own.
+    Personal(Personal),
 }
 
 /// What a product is asked for by.
@@ -62,6 +68,9 @@ pub enum ProductKey {
     /// Its slug.
     Slug(String),
 }
+
+/// The owner of entries that everybody gets. No user has this id.
+const EVERYBODY: u64 = 0;
 
 /// Rows of the featured and new lists when nothing is said, and at most.
 const COLLECTION_LIMIT: (u64, u64) = (20, 50);
@@ -74,7 +83,7 @@ const MINUTES_30: Duration = Duration::from_secs(1800);
 const HOURS_2: Duration = Duration::from_secs(7200);
 
 impl Read {
-    /// Reads path segment and query of a cached route; `None` when the route is not cached.
+    /// Reads path segment and query of a cached route; `None` when the route is not cached for everybody.
     pub fn parse(route: Route, segment: &str, query: &str) -> Result<Option<Self>, Error> {
         let read = match route {
             Route::Products => Self::Products(Listing::parse(query)?),
@@ -104,16 +113,14 @@ impl Read {
                 Query::parse(query)?.finish()?;
                 Self::Image { sha256: image_hash(segment).ok_or(Error::NotFound)?.to_owned() }
             }
-            Route::AdminProducts
-            | Route::AdminProduct
-            | Route::AdminProductPrices
-            | Route::PerformanceMetrics
-            | Route::HealthPerformance
-            | Route::HealthLive
-            | Route::HealthReady
-            | Route::OpenApi => return Ok(None),
+            _ => return Ok(None),
         };
         Ok(Some(read))
+    }
+
+    /// The same for a route that is cached for each user: `user` has proved who they are.
+    pub fn parse_own(route: Route, segment: &str, query: &str, user: UserId) -> Result<Option<Self>, Error> {
+        Ok(Personal::parse(route, segment, query, user)?.map(Self::Personal))
     }
 
     /// Writes the canonical key.
@@ -132,6 +139,7 @@ impl Read {
             Self::Categories => key.write_str("categories:all"),
             Self::Category { id } => write!(key, "category:{id}"),
             Self::Image { sha256 } => write!(key, "image:{sha256}"),
+            Self::Personal(personal) => personal.key(key),
         };
     }
 
@@ -147,8 +155,25 @@ impl Read {
             Self::Product { .. } => ("product", Class::Bounded, MINUTES_5),
             Self::Categories | Self::Category { .. } => ("categories", Class::Relaxed, HOURS_2),
             Self::Image { .. } => ("images", Class::Relaxed, HOURS_2),
+            Self::Personal(personal) => personal.rules(),
         };
-        Lookup { route, key, class, fresh, token }
+        Lookup { route, key, owner: self.owner(), class, fresh, token }
+    }
+
+    /// Whose entry it is, as the cache keeps it.
+    fn owner(&self) -> u64 {
+        match self {
+            Self::Personal(Personal { user: UserId(user), .. }) => user.cast_unsigned(),
+            _ => EVERYBODY,
+        }
+    }
+
+    /// How the entry becomes an answer.
+    pub fn form(&self) -> Form {
+        match self {
+            Self::Personal(personal) => personal.form,
+            _ => Form::Whole,
+        }
     }
 
     /// The tags that follow from the question alone: those of its "not found", and part of those of its
@@ -179,14 +204,24 @@ impl Read {
             Self::Category { id } => vec![tags::categories(), tags::category(*id)],
             // Content addressed: what a hash names never changes.
             Self::Image { sha256 } => vec![format!("image:{sha256}")],
+            Self::Personal(personal) => personal.tags(),
         };
         names.iter().map(|name| Tag::of(name)).collect()
+    }
+
+    /// What the answer depends on besides the address, for caches between here and the client.
+    pub fn vary(&self) -> &'static str {
+        match self {
+            Self::Personal(_) => "accept-encoding, authorization, cookie",
+            _ => "accept-encoding",
+        }
     }
 
     /// How long a shared cache or browser may keep the answer without asking again.
     pub fn cache_control(&self) -> &'static str {
         match self {
             Self::Image { .. } => "public, max-age=31536000, immutable",
+            Self::Personal(_) => "private, no-store",
             Self::Products(_)
             | Self::Featured { .. }
             | Self::New { .. }

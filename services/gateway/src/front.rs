@@ -6,7 +6,6 @@
 //! stored bytes go out with headers most of which are constants.
 
 use std::cell::RefCell;
-use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +14,8 @@ use actix_http::{HttpMessage, Request, Response};
 use actix_service::{Service, ServiceFactory};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{
-    ACCEPT_ENCODING, ACCEPT_LANGUAGE, COOKIE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue,
+    IF_NONE_MATCH,
 };
 use actix_web::http::{Method, StatusCode};
 use bootstrap::trace::Edge;
@@ -26,19 +26,19 @@ use tag_cache::{Served, Token};
 
 use crate::allowance::Allowance;
 use crate::answer::{self, Answer, Body, CacheFacts};
-use crate::auth;
+use crate::auth::{self, Authenticated};
 use crate::cache_policy::Read;
 use crate::cookies;
 use crate::cors;
 use crate::error::Error;
 use crate::gate::{Gate, TOKEN_COOKIE, X_CACHE_TOKEN, X_REQUEST_ID};
-use crate::handlers;
+use crate::handlers::{self, Origin};
 use crate::listener::{Peer, REFUSED_PATH, Refusal};
 use crate::negotiation::{self, Accepted};
 use crate::observe;
 use crate::problem::Language;
 use crate::request_id::RequestId;
-use crate::routes::Route;
+use crate::routes::{Route, Segments, Source};
 
 /// Longer than any read: what happens beyond it is a bug, and must not hold a client.
 const READ_WAIT_MAX: Duration = Duration::from_secs(12);
@@ -104,14 +104,16 @@ where
 
     fn call(&self, mut request: Request) -> Self::Future {
         let mut asked = Asked::of(&request, &self.gate);
+        let proven = auth::prove(&self.gate.shared, request.headers(), request.method());
         if let Some(route) = asked.route() {
-            match self.gate.let_in(route, &request) {
+            let user = proven.as_ref().ok().and_then(|user| user.as_ref()).map(|user| user.id);
+            match self.gate.let_in(route, &request, user) {
                 Ok(allowance) => asked.allowance = allowance,
                 Err(error) => return answer_now(&self.gate, asked, &request, Err(error)),
             }
         }
         let (route, segment) = match &asked.destination {
-            Ok(destination) => (destination.route, &request.path()[destination.segment.clone()]),
+            Ok(destination) => (destination.route, destination.segments.at(0, request.path())),
             Err(error) => {
                 if let (Error::MethodNotAllowed { allow }, Some(_listed)) = (error, &asked.origin)
                     && let Some(answer) = cors::preflight(request.method(), request.headers(), allow)
@@ -122,14 +124,30 @@ where
                 return answer_now(&self.gate, asked, &request, Err(error));
             }
         };
-        if route.is_cached() {
-            let read = auth::check_header(&self.gate.shared, request.headers())
-                .and_then(|()| Read::parse(route, segment, request.uri().query().unwrap_or_default()));
-            return match read {
-                Ok(Some(read)) => self.read(asked, read, request),
-                Ok(None) => answer_now(&self.gate, asked, &request, Err(Error::NotFound)),
-                Err(error) => answer_now(&self.gate, asked, &request, Err(error)),
-            };
+        let query = request.uri().query().unwrap_or_default();
+        let read = match route.source_of(request.method()) {
+            Source::Shared => {
+                // A bad token is refused where it was meant to be read; a cookie comes along unasked.
+                let refused = proven.err().filter(|_| request.headers().contains_key(AUTHORIZATION));
+                let read = refused.map_or(Ok(()), Err).and_then(|()| Read::parse(route, segment, query));
+                Some(read.map(|read| (read, None)))
+            }
+            Source::Own => {
+                // Nobody is told whether there is an entry before they have said who they are.
+                let user = proven.and_then(|user| user.ok_or(Error::Unauthenticated));
+                let read = user.and_then(|user| {
+                    let read = Read::parse_own(route, segment, query, user.id)?;
+                    Ok((read, Some(Authenticated::new(Some(user), asked.request_id.clone()))))
+                });
+                Some(read)
+            }
+            Source::Handler | Source::Probe => None,
+        };
+        match read {
+            Some(Ok((Some(read), caller))) => return self.read(asked, read, caller, request),
+            Some(Ok((None, _))) => return answer_now(&self.gate, asked, &request, Err(Error::NotFound)),
+            Some(Err(error)) => return answer_now(&self.gate, asked, &request, Err(error)),
+            None => {}
         }
         let admission = if route.is_probe() { Ok(None) } else { self.gate.admit().map(Some) };
         let admission = match admission {
@@ -163,7 +181,13 @@ where
     S::Future: 'static,
 {
     /// A read that the cache may answer: at once when it does, else later.
-    fn read(&self, asked: Asked, read: Read, request: Request) -> <Self as Service<Request>>::Future {
+    fn read(
+        &self,
+        asked: Asked,
+        read: Read,
+        caller: Option<Authenticated>,
+        request: Request,
+    ) -> <Self as Service<Request>>::Future {
         let shared = &self.gate.shared;
         let token = token(&self.gate, request.headers());
         let hit = KEY.with_borrow_mut(|key| {
@@ -190,7 +214,7 @@ where
         let gate = Rc::clone(&self.gate);
         Either::Right(Box::pin(async move {
             let edge = observe::edge(&request, asked.route());
-            let answered = fill(&gate, read, token.as_ref(), request.headers(), &edge).await;
+            let answered = fill(&gate, read, caller, token.as_ref(), request.headers(), &edge).await;
             drop(admission);
             let answered = answered.map(|answer| (answer, token));
             Ok(finish(&gate, asked, &Facts::of(&request), Some(&edge), answered))
@@ -202,6 +226,7 @@ where
 async fn fill(
     gate: &Gate,
     read: Read,
+    caller: Option<Authenticated>,
     token: Option<&Token>,
     headers: &HeaderMap,
     edge: &Edge,
@@ -212,8 +237,13 @@ async fn fill(
     let lookup = read.lookup(&key, token);
     let context = edge.context();
     let fetch = {
-        let (read, upstream, context) = (read.clone(), gate.upstream().clone(), context.clone());
-        move |stamp| handlers::fetch(read, upstream, stamp).with_context(context)
+        let assertion = match (&read, caller) {
+            (Read::Personal(personal), Some(caller)) => caller.assertion(gate, personal.service()),
+            _ => None,
+        };
+        let origin = Origin { upstream: gate.upstream().clone(), assertion };
+        let (read, context) = (read.clone(), context.clone());
+        move |stamp| handlers::fetch(read, origin, stamp).with_context(context)
     };
     let answered = gate.shared.cache.get_or_fill(&lookup, fetch).with_context(context);
     let served: Served = match tokio::time::timeout(READ_WAIT_MAX, answered).await {
@@ -238,8 +268,8 @@ struct Asked {
 /// A route that has the method.
 struct Destination {
     route: Route,
-    /// The place of the open segment in the path.
-    segment: Range<usize>,
+    /// The places of the open segments in the path.
+    segments: Segments,
     endpoint: EndpointId,
 }
 
@@ -263,7 +293,7 @@ impl Asked {
 impl Destination {
     fn of(request: &Request, peer: Option<&Rc<Peer>>, gate: &Gate) -> Result<Self, Error> {
         let path = request.path();
-        let Some((route, segment)) = Route::locate(path) else {
+        let Some((route, segments)) = Route::locate(path) else {
             let refusal = peer.filter(|_| path == REFUSED_PATH).and_then(|peer| peer.refusal.take());
             return Err(match refusal {
                 None => Error::NotFound,
@@ -276,7 +306,7 @@ impl Destination {
         let endpoint =
             route.method_of(request.method()).and_then(|method| gate.shared.endpoints.find(route, method));
         match endpoint {
-            Some(endpoint) => Ok(Self { route, segment, endpoint }),
+            Some(endpoint) => Ok(Self { route, segments, endpoint }),
             None => Err(Error::MethodNotAllowed { allow: route.spec().allow }),
         }
     }

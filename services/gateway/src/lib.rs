@@ -27,6 +27,7 @@ pub mod listener;
 pub mod listing;
 pub mod negotiation;
 mod observe;
+pub mod pages;
 pub mod problem;
 pub mod query;
 pub mod representation;

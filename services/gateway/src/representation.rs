@@ -15,10 +15,12 @@ use crate::negotiation::Encoding;
 /// What kind of answer an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// JSON in the envelope.
+    /// JSON.
     Json,
     /// An image.
     Svg,
+    /// An iCalendar.
+    Calendar,
     /// Nothing was found; the problem document is made for each request, since it names the request.
     Absent,
 }
@@ -37,24 +39,89 @@ const HEX: usize = 2 * HASH;
 const TAG: usize = HEX + 2;
 /// `"<hash>-br"`, and the same for gzip.
 const CODED_TAG: usize = TAG + 3;
+/// The head of an answer that is no list.
+const PLAIN: usize = 1 + HASH + TAG + 2 * CODED_TAG;
+/// Total, page, limit; then whether there is an unread count, and the count.
+const FACTS: usize = 8 + 4 + 4 + 1 + 8;
 
-/// The part of a cached answer that is not its body: kind, hash, and the entity tags ready to be sent.
+/// What a page of a list knows beside its rows: kept in the entry's head, because the same entry answers
+/// clients that want it in headers and clients that want it in the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListFacts {
+    /// Rows of the whole list.
+    pub total: u64,
+    /// This page, from 1.
+    pub page: u32,
+    /// Rows of a page.
+    pub limit: u32,
+    /// Unread ones of the whole feed, for lists that count them.
+    pub unread: Option<u64>,
+}
+
+impl ListFacts {
+    /// Pages of the whole list.
+    pub fn pages(&self) -> u64 {
+        self.total.div_ceil(u64::from(self.limit.max(1)))
+    }
+
+    fn encode(&self) -> [u8; FACTS] {
+        let mut bytes = [0; FACTS];
+        bytes[..8].copy_from_slice(&self.total.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.page.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.limit.to_le_bytes());
+        bytes[16] = u8::from(self.unread.is_some());
+        bytes[17..].copy_from_slice(&self.unread.unwrap_or_default().to_le_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (total, rest) = bytes.split_first_chunk()?;
+        let (page, rest) = rest.split_first_chunk()?;
+        let (limit, rest) = rest.split_first_chunk()?;
+        let (counted, rest) = rest.split_first()?;
+        let (unread, _) = rest.split_first_chunk()?;
+        Some(Self {
+            total: u64::from_le_bytes(*total),
+            page: u32::from_le_bytes(*page),
+            limit: u32::from_le_bytes(*limit),
+            unread: (*counted == 1).then(|| u64::from_le_bytes(*unread)),
+        })
+    }
+}
+
+/// The part of a cached answer that is not its body: kind, hash, the entity tags ready to be sent, and for a
+/// list its facts.
 #[derive(Debug)]
 pub struct Head<'a>(&'a Bytes);
 
 impl Head<'_> {
     /// The head for a body.
     pub fn encode(kind: Kind, body: &[u8]) -> Bytes {
-        let hash = content_hash(body);
+        Self::with(kind, content_hash(body), &[])
+    }
+
+    /// The head for a page of a list. Its entity tags change with the facts too, since they are part of the
+    /// answer.
+    pub fn encode_list(body: &[u8], facts: &ListFacts) -> Bytes {
+        let facts = facts.encode();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(body).update(&facts);
+        let hash =
+            hasher.finalize().as_bytes()[..HASH].try_into().expect("the slice is as long as the array");
+        Self::with(Kind::Json, hash, &facts)
+    }
+
+    fn with(kind: Kind, hash: [u8; HASH], facts: &[u8]) -> Bytes {
         let mut hex = String::with_capacity(HEX);
         for byte in hash {
             hex.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
             hex.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
         }
-        let mut head = Vec::with_capacity(1 + HASH + TAG + 2 * CODED_TAG);
+        let mut head = Vec::with_capacity(PLAIN + facts.len());
         head.push(kind as u8);
         head.extend_from_slice(&hash);
         head.extend_from_slice(format!("\"{hex}\"\"{hex}-br\"\"{hex}-gz\"").as_bytes());
+        head.extend_from_slice(facts);
         Bytes::from(head)
     }
 }
@@ -63,7 +130,8 @@ impl<'a> Head<'a> {
     /// Reads what [`encode`](Head::encode) wrote; `None` for anything else, as an older release may have left
     /// in the shared store.
     pub fn decode(head: &'a Bytes) -> Option<Self> {
-        (head.len() == 1 + HASH + TAG + 2 * CODED_TAG && head[0] <= Kind::Absent as u8).then_some(Self(head))
+        let known = head.len() == PLAIN || head.len() == PLAIN + FACTS;
+        (known && head[0] <= Kind::Absent as u8).then_some(Self(head))
     }
 
     /// What kind of answer it is.
@@ -71,11 +139,17 @@ impl<'a> Head<'a> {
         match self.0[0] {
             0 => Kind::Json,
             1 => Kind::Svg,
+            2 => Kind::Calendar,
             _ => Kind::Absent,
         }
     }
 
-    /// The hash of the plain body.
+    /// What is known of the list; `None` for what is no list.
+    pub fn facts(&self) -> Option<ListFacts> {
+        ListFacts::decode(self.0.get(PLAIN..)?)
+    }
+
+    /// The hash of the plain body, and of the facts of a list.
     pub fn hash(&self) -> [u8; 16] {
         self.0[1..=HASH].try_into().expect("the slice is as long as the array")
     }

@@ -1,35 +1,30 @@
 //! Every route of the gateway.
 //!
-//! Reads that the cache answers are dispatched by the front itself ([`Route::is_cached`]), so that a hit passes no
-//! router; all other routes are ordinary actix handlers (`configure`). Both take their templates from here.
+//! One line per path. `GET` of a line marked `Shared` or `Own` is answered from the cache by the front itself,
+//! so that a hit passes no router; everything else is an ordinary actix handler ([`configure`]).
 
-use std::ops::Range;
+mod tree;
+
 use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 
+pub(crate) use self::tree::Segments;
+use self::tree::TREE;
 use crate::handlers::{admin_products, health, openapi, performance};
 
-/// A path of the API. The order matters: the first match wins, and the busiest come first.
+/// What answers the `GET` of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Route {
-    Products,
-    FeaturedProducts,
-    NewProducts,
-    Product,
-    ProductBySlug,
-    Categories,
-    Category,
-    Image,
-    AdminProducts,
-    AdminProduct,
-    AdminProductPrices,
-    PerformanceMetrics,
-    HealthPerformance,
-    HealthLive,
-    HealthReady,
-    OpenApi,
+pub enum Source {
+    /// The cache, for everybody alike.
+    Shared,
+    /// The cache, for each signed-in user their own.
+    Own,
+    /// A handler.
+    Handler,
+    /// A handler that probes ask: never refused for lack of room, never slowed by other work.
+    Probe,
 }
 
 /// What a route is: path, methods, the time beyond which an answer counts as slow (S20).
@@ -41,98 +36,118 @@ pub struct Spec {
     pub methods: &'static [&'static str],
     /// For the `Allow` header.
     pub allow: &'static str,
+    /// What answers its `GET`.
+    pub source: Source,
     /// For the slow-request log and the SLA.
     pub slow: Duration,
 }
 
-const GET: (&[&str], &str) = (&["GET"], "GET, HEAD");
+type Methods = (&'static [&'static str], &'static str);
+
+const GET: Methods = (&["GET"], "GET, HEAD");
+const POST: Methods = (&["POST"], "POST");
+const PUT: Methods = (&["PUT"], "PUT");
+const DELETE: Methods = (&["DELETE"], "DELETE");
+const GET_POST: Methods = (&["GET", "POST"], "GET, HEAD, POST");
+const GET_PATCH: Methods = (&["GET", "PATCH"], "GET, HEAD, PATCH");
+const GET_DELETE: Methods = (&["GET", "DELETE"], "GET, HEAD, DELETE");
+const PATCH_DELETE: Methods = (&["PATCH", "DELETE"], "PATCH, DELETE");
+const GET_PUT_PATCH_DELETE: Methods = (&["GET", "PUT", "PATCH", "DELETE"], "GET, HEAD, PUT, PATCH, DELETE");
+
 const SLA: Duration = Duration::from_millis(500);
 
-const fn spec(template: &'static str, methods: (&'static [&'static str], &'static str)) -> Spec {
-    Spec { template, methods: methods.0, allow: methods.1, slow: SLA }
+const fn spec(template: &'static str, methods: Methods, source: Source) -> Spec {
+    Spec { template, methods: methods.0, allow: methods.1, source, slow: SLA }
+}
+
+macro_rules! routes {
+    ($($route:ident $template:literal $methods:ident $source:ident;)+) => {
+        /// A path of the API, the busiest first.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Route {
+            $($route),+
+        }
+
+        const SPECS: &[Spec] = &[$(spec($template, $methods, Source::$source)),+];
+
+        impl Route {
+            /// All of them.
+            pub const ALL: [Self; SPECS.len()] = [$(Self::$route),+];
+        }
+    };
+}
+
+// A literal segment wins over an open one whatever the order; the order is that of comparisons.
+routes! {
+    Products                "/api/v1/products"                        GET                  Shared;
+    FeaturedProducts        "/api/v1/products/featured"               GET                  Shared;
+    NewProducts             "/api/v1/products/new"                    GET                  Shared;
+    Product                 "/api/v1/products/{id}"                   GET                  Shared;
+    ProductBySlug           "/api/v1/products/by-slug/{slug}"         GET                  Shared;
+    Categories              "/api/v1/categories"                      GET                  Shared;
+    Category                "/api/v1/categories/{id}"                 GET                  Shared;
+    Image                   "/images/{file}"                          GET                  Shared;
+
+    Events                  "/api/events"                             GET                  Own;
+    EventCalendar           "/api/events.ics"                         GET                  Own;
+    Event                   "/api/events/{id}"                        GET                  Own;
+    Professionals           "/api/professionals"                      GET                  Own;
+    Professional            "/api/professionals/{id}"                 GET                  Own;
+    Reports                 "/api/reports"                            GET                  Own;
+    Report                  "/api/reports/{id}"                       GET                  Own;
+    AgendaEvents            "/api/v1/agenda/events"                   GET                  Own;
+    AgendaEventCalendar     "/api/v1/agenda/events.ics"               GET                  Own;
+    AgendaEvent             "/api/v1/agenda/events/{id}"              GET                  Own;
+    AgendaProfessionals     "/api/v1/agenda/professionals"            GET                  Own;
+    AgendaProfessional      "/api/v1/agenda/professionals/{id}"       GET                  Own;
+    AgendaReports           "/api/v1/agenda/reports"                  GET                  Own;
+    AgendaReport            "/api/v1/agenda/reports/{id}"             GET                  Own;
+
+    Notifications           "/api/notifications"                      GET                  Own;
+    MyNotifications         "/api/v1/notifications"                   GET                  Own;
+    NotificationPreferences "/api/v1/notifications/preferences"       GET                  Own;
+
+    Me                      "/api/v1/me"                              GET                  Own;
+    MyAddresses             "/api/v1/me/addresses"                    GET                  Own;
+
+    AdminProducts           "/api/v1/admin/products"                  GET_POST             Handler;
+    AdminProduct            "/api/v1/admin/products/{id}"             GET_PUT_PATCH_DELETE Handler;
+    AdminProductPrices      "/api/v1/admin/products/{id}/prices"      PUT                  Handler;
+
+    PerformanceMetrics      "/api/admin/performance-metrics"          GET                  Handler;
+    HealthPerformance       "/health/performance"                     GET                  Handler;
+    HealthLive              "/health/live"                            GET                  Probe;
+    HealthReady             "/health/ready"                           GET                  Probe;
+    OpenApi                 "/api/openapi.json"                       GET                  Handler;
 }
 
 impl Route {
-    /// All of them, in the order in which they are tried.
-    pub const ALL: [Self; 16] = [
-        Self::Products,
-        Self::FeaturedProducts,
-        Self::NewProducts,
-        Self::Product,
-        Self::ProductBySlug,
-        Self::Categories,
-        Self::Category,
-        Self::Image,
-        Self::AdminProducts,
-        Self::AdminProduct,
-        Self::AdminProductPrices,
-        Self::PerformanceMetrics,
-        Self::HealthPerformance,
-        Self::HealthLive,
-        Self::HealthReady,
-        Self::OpenApi,
-    ];
-
-    /// Path, methods and threshold.
+    /// Path, methods, source and threshold.
     pub const fn spec(self) -> Spec {
-        match self {
-            Self::Products => spec("/api/v1/products", GET),
-            Self::FeaturedProducts => spec("/api/v1/products/featured", GET),
-            Self::NewProducts => spec("/api/v1/products/new", GET),
-            Self::Product => spec("/api/v1/products/{id}", GET),
-            Self::ProductBySlug => spec("/api/v1/products/by-slug/{slug}", GET),
-            Self::Categories => spec("/api/v1/categories", GET),
-            Self::Category => spec("/api/v1/categories/{id}", GET),
-            Self::Image => spec("/images/{file}", GET),
-            Self::AdminProducts => spec("/api/v1/admin/products", (&["GET", "POST"], "GET, HEAD, POST")),
-            Self::AdminProduct => spec(
-                "/api/v1/admin/products/{id}",
-                (&["GET", "PUT", "PATCH", "DELETE"], "GET, HEAD, PUT, PATCH, DELETE"),
-            ),
-            Self::AdminProductPrices => spec("/api/v1/admin/products/{id}/prices", (&["PUT"], "PUT")),
-            Self::PerformanceMetrics => spec("/api/admin/performance-metrics", GET),
-            Self::HealthPerformance => spec("/health/performance", GET),
-            Self::HealthLive => spec("/health/live", GET),
-            Self::HealthReady => spec("/health/ready", GET),
-            Self::OpenApi => spec("/api/openapi.json", GET),
-        }
+        SPECS[self as usize]
     }
 
-    /// The route of a path, and the segment that its template leaves open (empty when there is none).
+    /// The route of a path, and the first segment that its template leaves open (empty when there is none).
     pub fn find(path: &str) -> Option<(Self, &str)> {
-        Self::locate(path).map(|(route, segment)| (route, &path[segment]))
+        Self::locate(path).map(|(route, segments)| (route, segments.at(0, path)))
     }
 
-    /// The same with the place of the segment in the path.
-    pub(crate) fn locate(path: &str) -> Option<(Self, Range<usize>)> {
-        Self::ALL.into_iter().find_map(|route| Some((route, matched(route.spec().template, path)?)))
+    /// The same with the places of all open segments in the path.
+    pub(crate) fn locate(path: &str) -> Option<(Self, Segments)> {
+        TREE.find(path)
     }
 
-    /// Whether the cache answers it.
-    pub const fn is_cached(self) -> bool {
-        match self {
-            Self::Products
-            | Self::FeaturedProducts
-            | Self::NewProducts
-            | Self::Product
-            | Self::ProductBySlug
-            | Self::Categories
-            | Self::Category
-            | Self::Image => true,
-            Self::AdminProducts
-            | Self::AdminProduct
-            | Self::AdminProductPrices
-            | Self::PerformanceMetrics
-            | Self::HealthPerformance
-            | Self::HealthLive
-            | Self::HealthReady
-            | Self::OpenApi => false,
+    /// What answers this method of it.
+    pub(crate) fn source_of(self, method: &Method) -> Source {
+        match self.spec().source {
+            Source::Shared | Source::Own if !matches!(*method, Method::GET | Method::HEAD) => Source::Handler,
+            source => source,
         }
     }
 
     /// Whether a probe asks it: never refused for lack of room, never slowed by other work.
     pub const fn is_probe(self) -> bool {
-        matches!(self, Self::HealthLive | Self::HealthReady)
+        matches!(self.spec().source, Source::Probe)
     }
 
     /// Whether it is part of the contract, which is why its answers carry a cache token.
@@ -157,17 +172,6 @@ impl Route {
         let name = if *method == Method::HEAD { "GET" } else { method.as_str() };
         self.spec().methods.iter().copied().find(|candidate| *candidate == name)
     }
-}
-
-/// The place of the open segment of `template` in `path`, if the path matches.
-fn matched(template: &str, path: &str) -> Option<Range<usize>> {
-    let Some(open) = template.find('{') else {
-        return (template == path).then_some(0..0);
-    };
-    let rest = path.strip_prefix(&template[..open])?;
-    let after = &template[template.find('}').expect("a template closes what it opens") + 1..];
-    let segment = rest.strip_suffix(after)?;
-    (!segment.is_empty() && !segment.contains('/')).then(|| open..open + segment.len())
 }
 
 /// The routes that are not answered from the cache. The front has checked path and method.

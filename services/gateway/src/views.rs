@@ -1,5 +1,6 @@
-//! The catalog's answers as the JSON of the API.
+//! The services' answers as the JSON of the API.
 
+mod account;
 mod format;
 
 use proto::catalog::v1 as catalog;
@@ -7,6 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+pub use self::account::{Address, DataJob, Session, User};
 use self::format::timestamp;
 pub use self::format::{formatted, rfc3339};
 use crate::query::Subset;

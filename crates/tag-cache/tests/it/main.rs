@@ -7,6 +7,7 @@
 mod answers;
 mod log;
 mod outages;
+mod owners;
 mod races;
 mod tokens;
 mod world;

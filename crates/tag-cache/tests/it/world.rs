@@ -217,6 +217,7 @@ impl From<FillFailed> for Refused {
 pub(crate) struct Ask {
     node: Node,
     key: String,
+    owner: u64,
     class: Class,
     fresh: Duration,
     token: Option<Token>,
@@ -226,6 +227,10 @@ pub(crate) struct Ask {
 impl Ask {
     pub(crate) fn key(self, key: impl Into<String>) -> Self {
         Self { key: key.into(), ..self }
+    }
+
+    pub(crate) fn owner(self, owner: u64) -> Self {
+        Self { owner, ..self }
     }
 
     pub(crate) fn class(self, class: Class) -> Self {
@@ -249,6 +254,7 @@ impl Ask {
         let lookup = Lookup {
             route: "product",
             key: &self.key,
+            owner: self.owner,
             class: self.class,
             fresh: self.fresh,
             token: self.token.as_ref(),
@@ -294,6 +300,7 @@ impl Node {
         Ask {
             node: self.clone(),
             key: "id=1".to_owned(),
+            owner: 0,
             class: Class::Bounded,
             fresh: Duration::from_secs(60),
             token: None,

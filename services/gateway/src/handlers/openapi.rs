@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::{admin_products, categories, health, images, performance, products};
+use super::{account, admin_products, categories, health, images, performance, products};
 use crate::error::Error;
 use crate::negotiation::{Encoding, none_match_names};
 use crate::query::Query;
@@ -57,6 +57,8 @@ pub struct ProblemField {
         categories::list,
         categories::get,
         images::get,
+        account::profile,
+        account::addresses,
         admin_products::list,
         admin_products::create,
         admin_products::get,
