@@ -90,7 +90,7 @@ mod tests {
     fn every_documented_line_parses() {
         accepts("mestres up");
         accepts("mestres up --products 100000 --gateways 2 --json");
-        for service in ["gateway", "catalog", "metrics", "cache-invalidator"] {
+        for service in ["gateway", "catalog", "metrics", "cache-invalidator", "agenda", "notifications"] {
             accepts(&format!("mestres serve {service}"));
         }
         accepts("mestres migrate");
@@ -98,6 +98,7 @@ mod tests {
         accepts("mestres env");
         accepts("mestres reset");
         accepts("mestres token --role admin --user 1");
+        accepts("mestres token --role admin --user 1 --ttl 5");
     }
 
     #[test]

@@ -15,16 +15,21 @@ use crate::secrets::Secrets;
 pub(crate) enum Schema {
     Catalog,
     CacheInvalidator,
+    Agenda,
+    Notifications,
 }
 
 impl Schema {
-    pub(crate) const ALL: [Self; 2] = [Self::Catalog, Self::CacheInvalidator];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Catalog, Self::CacheInvalidator, Self::Agenda, Self::Notifications];
 
     /// The database and its login are called `mc_<word>`.
     fn word(self) -> &'static str {
         match self {
             Self::Catalog => "catalog",
             Self::CacheInvalidator => "invalidator",
+            Self::Agenda => "agenda",
+            Self::Notifications => "notifications",
         }
     }
 
@@ -32,6 +37,8 @@ impl Schema {
         match self {
             Self::Catalog => &secrets.catalog_password,
             Self::CacheInvalidator => &secrets.invalidator_password,
+            Self::Agenda => &secrets.agenda_password,
+            Self::Notifications => &secrets.notifications_password,
         }
     }
 
@@ -39,6 +46,8 @@ impl Schema {
         match self {
             Self::Catalog => &catalog::MIGRATOR,
             Self::CacheInvalidator => &cache_invalidator::MIGRATOR,
+            Self::Agenda => &agenda::MIGRATOR,
+            Self::Notifications => &notifications::MIGRATOR,
         }
     }
 }
@@ -112,10 +121,9 @@ mod tests {
     #[test]
     fn each_login_goes_to_its_own_database_on_the_same_server() {
         let secrets = Secrets {
-            migrate_password: "m0".to_owned(),
             catalog_password: "c0".to_owned(),
             invalidator_password: "i0".to_owned(),
-            token_key: String::new(),
+            ..Secrets::default()
         };
         let admin = "postgres://postgres:root@127.0.0.1:55432/postgres";
         let invalidator = login_url(admin, Schema::CacheInvalidator, &secrets).unwrap();

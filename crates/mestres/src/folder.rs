@@ -65,6 +65,16 @@ impl Folder {
         self.run().join("dev-key.pem")
     }
 
+    /// By which service `issuer` states to others who is calling.
+    pub(crate) fn assertion_key(&self, issuer: &str) -> PathBuf {
+        self.run().join(format!("assertion-key-{issuer}.pem"))
+    }
+
+    /// The public halves of all services' assertion keys.
+    pub(crate) fn assertion_jwks(&self) -> PathBuf {
+        self.run().join("assertions.json")
+    }
+
     /// Makes the folders that hold something from the first start on.
     pub(crate) fn create(&self) -> anyhow::Result<()> {
         for folder in [self.tools(), self.data(), self.run(), self.logs()] {

@@ -12,6 +12,7 @@ mod reset;
 mod shell_env;
 mod token;
 
+mod assertion_keys;
 mod database;
 mod dev_key;
 mod folder;

@@ -46,5 +46,13 @@ async fn until_shutdown(service: Service) -> anyhow::Result<()> {
             let app = cache_invalidator::App::build(cache_invalidator::Config::from_env()?).await?;
             app.run(shutdown).await
         }
+        Service::Agenda => {
+            let app = agenda::App::build(agenda::Config::from_env()?).await?;
+            app.run(shutdown).await
+        }
+        Service::Notifications => {
+            let app = notifications::App::build(notifications::Config::from_env()?).await?;
+            app.run(shutdown).await
+        }
     }
 }

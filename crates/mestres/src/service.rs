@@ -10,6 +10,8 @@ pub(crate) enum Service {
     Catalog,
     Metrics,
     CacheInvalidator,
+    Agenda,
+    Notifications,
 }
 
 impl Service {
@@ -19,6 +21,8 @@ impl Service {
             Self::Catalog => "catalog",
             Self::Metrics => "metrics",
             Self::CacheInvalidator => "cache-invalidator",
+            Self::Agenda => "agenda",
+            Self::Notifications => "notifications",
         }
     }
 }

@@ -20,10 +20,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::{self, Schema};
-use crate::dev_key;
 use crate::folder::Folder;
 use crate::secrets::Secrets;
 use crate::supervise::{Event, Supervised};
+use crate::{assertion_keys, dev_key};
 use data::DataPlane;
 use narrator::Narrator;
 use services::{Plan, Stops};
@@ -183,6 +183,7 @@ impl Shop {
     ) -> anyhow::Result<()> {
         let secrets = Secrets::load_or_create(folder)?;
         dev_key::ensure(folder)?;
+        assertion_keys::ensure(folder)?;
         let schema_begun = Instant::now();
         let admin_url = &self.data.admin_url;
         database::prepare(admin_url, &secrets).await?;

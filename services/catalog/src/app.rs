@@ -8,7 +8,7 @@ use bootstrap::{Health, Shutdown, grpc, internal_http};
 use events::{Relay, RelayConfig};
 use latency::{Recorder, Reporter, grpc::TimingLayer};
 use proto::catalog::v1::catalog_service_server::CatalogServiceServer;
-use rls::{Database, DatabaseConfig, Verifier};
+use rls::{Assertions, Database, DatabaseConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -42,17 +42,8 @@ impl App {
     /// # Errors
     /// When the database, the key set or an address cannot be used. NATS may be away.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        let environment = match config.environment {
-            bootstrap::config::Environment::Development => rls::Environment::Development,
-            bootstrap::config::Environment::Production => rls::Environment::Production,
-        };
-        let verifier = Verifier::from_jwks_file(
-            &config.jwks_file,
-            &config.jwt_issuer,
-            &config.jwt_audience,
-            environment,
-        )
-        .context("cannot read the key set")?;
+        let assertions = Assertions::from_jwks_file(&config.assertion_jwks_file, SERVICE)
+            .context("cannot read the key set of assertions")?;
         let mut database = DatabaseConfig::new(&config.database_url);
         database.pool_size = config.database_pool_size;
         database.application_name = format!("mestres-{SERVICE}");
@@ -60,7 +51,7 @@ impl App {
         let nats = bootstrap::nats::connect(&config.nats_url, SERVICE).await?;
 
         let cursor_key = CursorKey::derive(&config.token_key);
-        let service = CatalogGrpc { db: db.clone(), verifier, cursor_key };
+        let service = CatalogGrpc { db: db.clone(), assertions, cursor_key };
         let grpc = grpc::Server::bind(config.grpc_addr).await?;
         let internal = TcpListener::bind(config.internal_http_addr)
             .await

@@ -20,14 +20,8 @@ pub struct Config {
     pub grpc_addr: SocketAddr,
     /// `MESTRES_INTERNAL_HTTP_ADDR`: metrics and health. Default `127.0.0.1:9001`.
     pub internal_http_addr: SocketAddr,
-    /// `MESTRES_JWKS_FILE`: the public keys that callers' tokens are signed with.
-    pub jwks_file: PathBuf,
-    /// `MESTRES_JWT_ISSUER`: who signs tokens. Default `https://mestrescafe.dev`.
-    pub jwt_issuer: String,
-    /// `MESTRES_JWT_AUDIENCE`: whom tokens are for. Default `mestrescafe`.
-    pub jwt_audience: String,
-    /// `MESTRES_ENV` or `NODE_ENV`: production refuses development keys. Default development.
-    pub environment: config::Environment,
+    /// `MESTRES_ASSERTION_JWKS_FILE`: the public keys of the services that state who is calling.
+    pub assertion_jwks_file: PathBuf,
     /// `MESTRES_METRICS_URL`: where timings are reported. Nowhere when unset.
     pub metrics_url: Option<String>,
     /// `MESTRES_INSTANCE`: this process among those of the service. Default host name and process id.
@@ -53,12 +47,7 @@ impl Config {
                 "MESTRES_INTERNAL_HTTP_ADDR",
                 SocketAddr::from(([127, 0, 0, 1], 9001)),
             )?,
-            jwks_file: config::required("MESTRES_JWKS_FILE")?.into(),
-            jwt_issuer: config::optional("MESTRES_JWT_ISSUER")
-                .unwrap_or_else(|| "https://mestrescafe.dev".to_owned()),
-            jwt_audience: config::optional("MESTRES_JWT_AUDIENCE")
-                .unwrap_or_else(|| "mestrescafe".to_owned()),
-            environment: config::Environment::read()?,
+            assertion_jwks_file: config::required("MESTRES_ASSERTION_JWKS_FILE")?.into(),
             metrics_url: config::optional("MESTRES_METRICS_URL"),
             instance: config::instance(),
             token_key: key(&config::required(TOKEN_KEY)?)

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use proto::catalog::v1 as pb;
 use proto::catalog::v1::catalog_service_server::CatalogService;
-use rls::{Caller, Database, DatabaseError, Verifier};
+use rls::{Assertions, Caller, Database, DatabaseError};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Request, Response, Status};
 
@@ -24,7 +24,7 @@ const CURRENT_VERSION: &str = "mc-current-version";
 #[derive(Clone, Debug)]
 pub(crate) struct CatalogGrpc {
     pub(crate) db: Database,
-    pub(crate) verifier: Verifier,
+    pub(crate) assertions: Assertions,
     pub(crate) cursor_key: CursorKey,
 }
 
@@ -35,8 +35,13 @@ impl CatalogGrpc {
             Some(value) => Some(value.to_str().map_err(|_not_ascii| rls::Unauthenticated::Malformed)?),
             None => None,
         };
+        let caller = self.assertions.caller(authorization)?.caller;
+        // No service has anything to ask here in its own name.
+        if caller == Caller::Service {
+            return Err(Error::Forbidden);
+        }
         Ok(Call {
-            caller: self.verifier.caller(authorization)?,
+            caller,
             within: bootstrap::grpc::remaining(request),
             db: self.db.clone(),
             cursor_key: self.cursor_key.clone(),

@@ -22,12 +22,20 @@ const GATEWAY_PORT: u16 = 3000;
 const CATALOG_GRPC_PORT: u16 = 50_051;
 const METRICS_GRPC_PORT: u16 = 50_052;
 const INVALIDATOR_GRPC_PORT: u16 = 50_053;
+const AGENDA_GRPC_PORT: u16 = 50_055;
+const NOTIFICATIONS_GRPC_PORT: u16 = 50_056;
 const GATEWAY_INTERNAL_PORT: u16 = 9000;
 const CATALOG_INTERNAL_PORT: u16 = 9001;
 const METRICS_INTERNAL_PORT: u16 = 9002;
 const INVALIDATOR_INTERNAL_PORT: u16 = 9003;
+const AGENDA_INTERNAL_PORT: u16 = 9005;
+const NOTIFICATIONS_INTERNAL_PORT: u16 = 9006;
 /// Further gateways' internal ports, above those of the services.
 const MORE_GATEWAYS_INTERNAL_PORT: u16 = 9010;
+/// Services with events of their own.
+const RELAYS: &str = "catalog,agenda,notifications";
+/// Whose requests no rate limit stops: programs on this machine, such as `ab` and k6.
+const LOAD_GENERATORS: &str = "127.0.0.0/8,::1/128";
 
 /// Of the first gateway, and of the `further`-th one after it.
 fn gateway_internal_port(further: u16) -> u16 {
@@ -36,6 +44,25 @@ fn gateway_internal_port(further: u16) -> u16 {
         further => MORE_GATEWAYS_INTERNAL_PORT + further - 1,
     }
 }
+
+fn gateway_name(further: u16) -> String {
+    match further {
+        0 => Service::Gateway.name().to_owned(),
+        further => format!("{}-{}", Service::Gateway, further + 1),
+    }
+}
+
+/// What no service inherits: each is given its own.
+const WITHHELD: [&str; 8] = [
+    "MESTRES_DATABASE_ADMIN_URL",
+    "MESTRES_DATABASE_OWNER_URL",
+    "MESTRES_DATABASE_URL",
+    "MESTRES_JWKS_FILE",
+    "MESTRES_SIGNING_KEY_FILE",
+    "MESTRES_ASSERTION_KEY_FILE",
+    "MESTRES_SECRET_KEY",
+    "MESTRES_TOKEN_KEY",
+];
 
 /// When a process is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,17 +95,25 @@ impl Plan {
         let usual_ports = (0..gateways)
             .flat_map(|further| [first_port.saturating_add(further), gateway_internal_port(further)])
             .chain([CATALOG_GRPC_PORT, METRICS_GRPC_PORT, INVALIDATOR_GRPC_PORT])
-            .chain([CATALOG_INTERNAL_PORT, METRICS_INTERNAL_PORT, INVALIDATOR_INTERNAL_PORT]);
+            .chain([AGENDA_GRPC_PORT, NOTIFICATIONS_GRPC_PORT])
+            .chain([CATALOG_INTERNAL_PORT, METRICS_INTERNAL_PORT, INVALIDATOR_INTERNAL_PORT])
+            .chain([AGENDA_INTERNAL_PORT, NOTIFICATIONS_INTERNAL_PORT]);
         let ports = Ports::new(usual_ports);
-        let mut plan = Draft { folder, data, ports, moved: Vec::new(), programs: Vec::new() };
+        let mut plan =
+            Draft { folder, data, secrets, ports, moved: Vec::new(), programs: Vec::new(), urls: Vec::new() };
 
-        let catalog = plan.port("catalog (gRPC)", CATALOG_GRPC_PORT)?;
-        let metrics = plan.port("metrics (gRPC)", METRICS_GRPC_PORT)?;
-        let invalidator = plan.port("cache-invalidator (gRPC)", INVALIDATOR_GRPC_PORT)?;
-        let catalog_url = format!("http://{catalog}");
-        let metrics_url = format!("http://{metrics}");
-        let catalog_database = database::login_url(&data.admin_url, Schema::Catalog, secrets)?;
-        let invalidator_database = database::login_url(&data.admin_url, Schema::CacheInvalidator, secrets)?;
+        let catalog = plan.grpc_port(Service::Catalog, CATALOG_GRPC_PORT, "MESTRES_CATALOG_URL")?;
+        let metrics = plan.grpc_port(Service::Metrics, METRICS_GRPC_PORT, "MESTRES_METRICS_URL")?;
+        let invalidator =
+            plan.grpc_port(Service::CacheInvalidator, INVALIDATOR_GRPC_PORT, "MESTRES_INVALIDATOR_URL")?;
+        let agenda = plan.grpc_port(Service::Agenda, AGENDA_GRPC_PORT, "MESTRES_AGENDA_URL")?;
+        let notifications =
+            plan.grpc_port(Service::Notifications, NOTIFICATIONS_GRPC_PORT, "MESTRES_NOTIFICATIONS_URL")?;
+        let mut addresses = Vec::new();
+        for further in 0..gateways {
+            addresses.push(plan.port(&gateway_name(further), first_port.saturating_add(further))?);
+        }
+        let public_url = format!("http://localhost:{}", addresses[0].port());
 
         plan.add(
             Service::Catalog,
@@ -86,9 +121,8 @@ impl Plan {
             CATALOG_INTERNAL_PORT,
             [
                 ("MESTRES_GRPC_ADDR", catalog.to_string()),
-                ("MESTRES_DATABASE_URL", catalog_database.clone()),
+                ("MESTRES_DATABASE_URL", plan.database(Schema::Catalog)?),
                 ("MESTRES_TOKEN_KEY", secrets.token_key.clone()),
-                ("MESTRES_METRICS_URL", metrics_url.clone()),
             ],
         )?;
         plan.add(
@@ -103,45 +137,62 @@ impl Plan {
             INVALIDATOR_INTERNAL_PORT,
             [
                 ("MESTRES_GRPC_ADDR", invalidator.to_string()),
-                ("MESTRES_DATABASE_URL", invalidator_database),
-                ("MESTRES_METRICS_URL", metrics_url.clone()),
+                ("MESTRES_DATABASE_URL", plan.database(Schema::CacheInvalidator)?),
+                ("MESTRES_RELAYS", RELAYS.to_owned()),
             ],
         )?;
-        let mut addresses = Vec::new();
-        for further in 0..gateways {
-            let name = match further {
-                0 => Service::Gateway.name().to_owned(),
-                further => format!("{}-{}", Service::Gateway, further + 1),
-            };
-            let address = plan.port(&name, first_port.saturating_add(further))?;
-            addresses.push(address);
+        plan.add(
+            Service::Agenda,
+            Service::Agenda.name(),
+            AGENDA_INTERNAL_PORT,
+            [
+                ("MESTRES_GRPC_ADDR", agenda.to_string()),
+                ("MESTRES_DATABASE_URL", plan.database(Schema::Agenda)?),
+            ],
+        )?;
+        plan.add(
+            Service::Notifications,
+            Service::Notifications.name(),
+            NOTIFICATIONS_INTERNAL_PORT,
+            [
+                ("MESTRES_GRPC_ADDR", notifications.to_string()),
+                ("MESTRES_DATABASE_URL", plan.database(Schema::Notifications)?),
+                ("MESTRES_ASSERTION_KEY_FILE", plan.assertion_key(Service::Notifications)),
+                ("MESTRES_SECRET_KEY", secrets.notifications_key.clone()),
+                ("MESTRES_PUBLIC_URL", public_url),
+            ],
+        )?;
+        for (further, address) in (0..gateways).zip(&addresses) {
             plan.add(
                 Service::Gateway,
-                &name,
+                &gateway_name(further),
                 gateway_internal_port(further),
                 [
                     ("MESTRES_HOST", address.ip().to_string()),
                     ("PORT", address.port().to_string()),
-                    ("MESTRES_CATALOG_URL", catalog_url.clone()),
-                    ("MESTRES_METRICS_URL", metrics_url.clone()),
+                    ("MESTRES_JWKS_FILE", folder.jwks().display().to_string()),
+                    ("MESTRES_ASSERTION_KEY_FILE", plan.assertion_key(Service::Gateway)),
                     ("MESTRES_TOKEN_KEY", secrets.token_key.clone()),
+                    ("MESTRES_LOAD_GENERATORS", LOAD_GENERATORS.to_owned()),
+                    ("MESTRES_GATEWAY_REPLICAS", gateways.to_string()),
                 ],
             )?;
         }
 
-        let Draft { moved, programs, ports, .. } = plan;
+        let Draft { moved, programs, ports, urls, .. } = plan;
         let exports = [
             ("MESTRES_DATABASE_ADMIN_URL", data.admin_url.clone()),
             ("MESTRES_DATABASE_OWNER_URL", database::owner_url(&data.admin_url, secrets)?),
             ("REDIS_URL", data.redis_url.clone()),
             ("NATS_URL", data.nats_url.clone()),
-            ("MESTRES_CATALOG_URL", catalog_url),
-            ("MESTRES_METRICS_URL", metrics_url),
             ("MESTRES_JWKS_FILE", folder.jwks().display().to_string()),
+            ("MESTRES_ASSERTION_JWKS_FILE", folder.assertion_jwks().display().to_string()),
+            ("MESTRES_SIGNING_KEY_FILE", folder.dev_key().display().to_string()),
             ("MESTRES_TOKEN_KEY", secrets.token_key.clone()),
             ("MESTRES_SHOP_URL", format!("http://{}", addresses[0])),
         ];
-        let exports = exports.into_iter().map(|(variable, value)| (variable.to_owned(), value)).collect();
+        let exports = exports.into_iter().chain(urls);
+        let exports = exports.map(|(variable, value)| (variable.to_owned(), value)).collect();
         Ok(Self { programs, exports, gateways: addresses, _ports: ports, moved })
     }
 
@@ -156,6 +207,11 @@ impl Plan {
             internal_http: program.internal_http,
         };
         self.programs.iter().map(process).collect()
+    }
+
+    fn internal_http(&self, service: Service) -> Option<SocketAddr> {
+        let found = self.programs.iter().find(|(program, _)| program.name == service.name());
+        found.map(|(program, _)| program.internal_http)
     }
 
     /// Where things are, and what to try first.
@@ -182,7 +238,13 @@ impl Plan {
         address("Shop API", format!("{shop}/api/v1/products"), all_gateways);
         address("API contract", format!("{shop}/api/openapi.json"), "OpenAPI 3.1".to_owned());
         address("Metrics", format!("http://{metrics}/metrics"), internal.join(", "));
+        if let Some(notifications) = self.internal_http(Service::Notifications) {
+            address("Mailbox", format!("http://{notifications}/mailbox"), "mails that were sent".to_owned());
+        }
         address("Logs", ".mestres/logs/".to_owned(), "one file per service".to_owned());
+
+        let unlimited = format!("rate limits spare {LOAD_GENERATORS}, so that `ab` and k6 can be tried here");
+        lines.push(Line::Note { text: unlimited });
 
         let mut try_this = |command: String, note: &str| {
             lines.push(Line::Try { command, note: note.to_owned() });
@@ -200,12 +262,34 @@ impl Plan {
 struct Draft<'a> {
     folder: &'a Folder,
     data: &'a DataPlane,
+    secrets: &'a Secrets,
     ports: Ports,
     moved: Vec<String>,
     programs: Vec<(Program, Stops)>,
+    /// Where each service answers, by the variable that tells the others.
+    urls: Vec<(&'static str, String)>,
 }
 
 impl Draft<'_> {
+    fn grpc_port(
+        &mut self,
+        service: Service,
+        usual: u16,
+        variable: &'static str,
+    ) -> anyhow::Result<SocketAddr> {
+        let address = self.port(&format!("{service} (gRPC)"), usual)?;
+        self.urls.push((variable, format!("http://{address}")));
+        Ok(address)
+    }
+
+    fn database(&self, schema: Schema) -> anyhow::Result<String> {
+        database::login_url(&self.data.admin_url, schema, self.secrets)
+    }
+
+    fn assertion_key(&self, service: Service) -> String {
+        self.folder.assertion_key(service.name()).display().to_string()
+    }
+
     fn port(&mut self, what: &str, usual: u16) -> anyhow::Result<SocketAddr> {
         let given = self.ports.next_free(usual)?;
         if given.port() != usual {
@@ -226,21 +310,22 @@ impl Draft<'_> {
             ("MESTRES_ENV", "development".to_owned()),
             ("MESTRES_INSTANCE", name.to_owned()),
             ("MESTRES_INTERNAL_HTTP_ADDR", internal_http.to_string()),
-            ("MESTRES_JWKS_FILE", self.folder.jwks().display().to_string()),
+            ("MESTRES_ASSERTION_JWKS_FILE", self.folder.assertion_jwks().display().to_string()),
             ("MESTRES_DRAIN_DELAY_S", "0".to_owned()),
             ("REDIS_URL", self.data.redis_url.clone()),
             ("NATS_URL", self.data.nats_url.clone()),
             (SUPERVISED, "1".to_owned()),
         ];
-        // A service gets its own login and no other.
-        let withheld = ["MESTRES_DATABASE_ADMIN_URL", "MESTRES_DATABASE_OWNER_URL", "MESTRES_DATABASE_URL"];
-        let withheld = withheld.into_iter().map(|variable| (variable, None));
-        let set = common.into_iter().chain(settings).map(|(variable, value)| (variable, Some(value)));
+        // A service gets its own login and its own keys, and no other, whatever our own environment holds.
+        let withheld = WITHHELD.map(|variable| (variable, None));
+        let urls = self.urls.iter().cloned();
+        let set = common.into_iter().chain(urls).chain(settings);
+        let set = set.map(|(variable, value)| (variable, Some(value)));
         let program = Program {
             name: name.to_owned(),
             executable: std::env::current_exe().context("cannot tell where this program is")?,
             arguments: ["serve", service.name()].map(OsString::from).to_vec(),
-            environment: withheld.chain(set).collect(),
+            environment: withheld.into_iter().chain(set).collect(),
             log: LogFile::begin(&self.folder.logs(), name)?,
             internal_http,
         };

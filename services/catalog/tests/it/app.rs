@@ -31,7 +31,7 @@ pub(crate) struct TestApp {
     pub(crate) database: TestDatabase,
     pub(crate) internal_addr: SocketAddr,
     client: CatalogServiceClient<Channel>,
-    keys: TestKeys,
+    pub(crate) keys: TestKeys,
     shutdown: Shutdown,
     serving: JoinHandle<anyhow::Result<()>>,
 }
@@ -52,10 +52,7 @@ impl TestApp {
             stream_replicas: 1,
             grpc_addr: SocketAddr::from(([127, 0, 0, 1], 0)),
             internal_http_addr: SocketAddr::from(([127, 0, 0, 1], 0)),
-            jwks_file: keys.jwks_file.clone(),
-            jwt_issuer: testkit::jwt::ISSUER.to_owned(),
-            jwt_audience: testkit::jwt::AUDIENCE.to_owned(),
-            environment: bootstrap::config::Environment::Development,
+            assertion_jwks_file: keys.assertions_file.clone(),
             metrics_url: None,
             instance: "test".to_owned(),
             token_key: [7; 32],
@@ -102,9 +99,9 @@ impl TestApp {
     pub(crate) fn bearer(&self, who: Who) -> Option<String> {
         match who {
             Who::Anonymous => None,
-            Who::Customer => Some(self.keys.token("customer", 42)),
-            Who::Staff => Some(self.keys.token("staff", 7)),
-            Who::Admin => Some(self.keys.token("admin", 1)),
+            Who::Customer => Some(self.keys.assertion("catalog", "customer", 42)),
+            Who::Staff => Some(self.keys.assertion("catalog", "staff", 7)),
+            Who::Admin => Some(self.keys.assertion("catalog", "admin", 1)),
         }
     }
 

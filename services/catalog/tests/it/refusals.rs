@@ -78,7 +78,10 @@ async fn a_token_that_proves_nobody_is_refused_even_for_reading() {
     let good = app.bearer(Who::Staff).unwrap();
     assert!(app.list_products_with_bearer(&good).await.is_ok());
     let foreign = TestApp::start().await.bearer(Who::Staff).unwrap();
-    for bearer in ["", "x", "a.b.c", &good[..good.len() - 4], &foreign] {
+    // What the gateway states to others, and what it was told itself (X10, X22).
+    let elsewhere = app.keys.assertion("agenda", "staff", 7);
+    let access_token = app.keys.token("staff", 7);
+    for bearer in ["", "x", "a.b.c", &good[..good.len() - 4], &foreign, &elsewhere, &access_token] {
         let answer = app.list_products_with_bearer(bearer).await;
         assert_eq!(
             refusal(answer),
