@@ -11,6 +11,7 @@ use bootstrap::{Health, Shutdown, grpc, internal_http};
 use events::{Consumer, Relay, RelayConfig};
 use latency::{Recorder, Reporter, grpc::TimingLayer};
 use proto::notifications::v1::notifications_service_server::NotificationsServiceServer;
+use proto::notifications::v1::webhooks_service_server::WebhooksServiceServer;
 use rls::{Asserter, Assertions, Database, DatabaseConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ use crate::follow::{Followers, Listener};
 use crate::grpc::NotificationsGrpc;
 use crate::mail::{self, Counts, Mails, Outbound};
 use crate::sweeper::Sweeper;
+use crate::webhooks::{self, Dispatcher, Webhooks, WebhooksGrpc};
 
 const SERVICE: &str = "notifications";
 /// Slower calls are reported as slow.
@@ -41,6 +43,7 @@ pub struct App {
     db: Database,
     nats: async_nats::Client,
     service: NotificationsGrpc,
+    webhooks: WebhooksGrpc,
     teller: Teller,
     outbound: Outbound,
     grpc: grpc::Server,
@@ -72,6 +75,9 @@ impl App {
         let teller =
             Teller { db: db.clone(), accounts, mails: mails.clone(), shop_url: config.public_url.clone() };
         let followers = Followers::new(db.clone());
+        let webhooks = Webhooks::new(config.webhooks.clone(), &config.secret_key, db.clone())
+            .context("cannot set up webhooks")?;
+        let webhooks = WebhooksGrpc { webhooks, assertions: assertions.clone() };
         let service = NotificationsGrpc { db: db.clone(), assertions, mails, followers };
 
         let grpc = grpc::Server::bind(config.grpc_addr).await?;
@@ -79,7 +85,7 @@ impl App {
             .await
             .with_context(|| format!("cannot listen for internal HTTP on {}", config.internal_http_addr))?;
         let internal_addr = internal.local_addr()?;
-        Ok(Self { config, db, nats, service, teller, outbound, grpc, internal, internal_addr })
+        Ok(Self { config, db, nats, service, webhooks, teller, outbound, grpc, internal, internal_addr })
     }
 
     /// Where calls are answered.
@@ -97,7 +103,7 @@ impl App {
     /// # Errors
     /// When a listener fails.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { config, db, nats, service, teller, outbound, grpc, internal, .. } = self;
+        let Self { config, db, nats, service, webhooks, teller, outbound, grpc, internal, .. } = self;
         let followers = service.followers.clone();
 
         let health = Health::new();
@@ -117,8 +123,9 @@ impl App {
             }
         });
 
-        let endpoints =
+        let mut endpoints =
             latency::grpc::endpoints("mestres.notifications.v1.NotificationsService", CALL_THRESHOLD);
+        endpoints.extend(latency::grpc::endpoints("mestres.notifications.v1.WebhooksService", CALL_THRESHOLD));
         let recorder = Recorder::new(endpoints);
         // Both go on until the last call is answered: its events and its timing count too.
         let served = CancellationToken::new();
@@ -184,7 +191,14 @@ impl App {
             }
             .run(draining()),
         );
-        // Webhooks: their dispatcher is spawned here, on `workers`, and stops with `draining()`.
+        let (facts, told) = (Consumer::new(webhooks::intake(), nats.clone()), webhooks.webhooks.clone());
+        let stop = draining();
+        workers.spawn(async move {
+            facts.run(stop, move |delivery| webhooks::handle(told.clone(), delivery)).await;
+        });
+        let webhook_counts = webhooks::Counts::default();
+        let dispatcher = Dispatcher { webhooks: webhooks.webhooks.clone(), counts: webhook_counts.clone() };
+        workers.spawn(dispatcher.run(draining()));
         workers.close();
 
         let gauges = reporter.as_ref().map(Reporter::gauges);
@@ -194,6 +208,7 @@ impl App {
             latency::prometheus(&timed, &mut text);
             measured.prometheus(&mut text);
             counts.prometheus(&mut text);
+            webhook_counts.prometheus(&mut text);
             let _ = writeln!(text, "# HELP notifications_streams Streams of notifications that are open.");
             let _ = writeln!(text, "# TYPE notifications_streams gauge");
             let _ = writeln!(text, "notifications_streams {}", followed.streams());
@@ -208,8 +223,8 @@ impl App {
         };
 
         let timing = TimingLayer::new(recorder);
-        // Webhooks: their service is added here, with `.add_service(timing.layer(…))`, and its endpoints above.
-        let routes = tonic::service::Routes::new(timing.layer(NotificationsServiceServer::new(service)));
+        let routes = tonic::service::Routes::new(timing.layer(NotificationsServiceServer::new(service)))
+            .add_service(timing.layer(WebhooksServiceServer::new(webhooks)));
         let outcome = tokio::try_join!(
             grpc.serve(routes, health.clone(), proto::FILE_DESCRIPTOR_SET, shutdown.clone()),
             internal_http::serve_with(internal, health, metrics, pages, shutdown.clone()),

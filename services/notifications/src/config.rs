@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bootstrap::config::{self, ConfigError, Environment};
 
+use crate::webhooks::{self, Reach};
+
 /// How a notifications process is set up.
 #[derive(Clone)]
 pub struct Config {
@@ -39,6 +41,9 @@ pub struct Config {
     pub public_url: String,
     /// Mails.
     pub mail: MailConfig,
+    /// Webhooks. `MESTRES_WEBHOOK_ALLOW_LOOPBACK=1` lets them reach this machine: for development and tests, refused
+    /// in production. Clock and resolver are not variables.
+    pub webhooks: webhooks::Settings,
     /// How often overfull feeds are looked for. Not a variable: tests look more often.
     pub sweep_every: Duration,
     /// How often followers are compared with the database, should a message have been lost. Not a variable.
@@ -93,6 +98,7 @@ impl Config {
                 from: or("MESTRES_MAIL_FROM", "Mestres Café <nao-responda@mestrescafe.dev>"),
                 first_retry: Duration::from_secs(15),
             },
+            webhooks: webhooks::Settings { reach: webhook_reach(environment)?, ..Default::default() },
             sweep_every: Duration::from_secs(600),
             reconcile_every: Duration::from_secs(10),
         })
@@ -116,6 +122,19 @@ impl std::fmt::Debug for Config {
 impl std::fmt::Debug for MailConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MailConfig").field("from", &self.from).finish_non_exhaustive()
+    }
+}
+
+/// How far webhooks go: this machine is no customer's receiver.
+fn webhook_reach(environment: Environment) -> Result<Reach, ConfigError> {
+    const ALLOW_LOOPBACK: &str = "MESTRES_WEBHOOK_ALLOW_LOOPBACK";
+    match (config::optional(ALLOW_LOOPBACK).as_deref(), environment) {
+        (None | Some("0"), _) => Ok(Reach::Public),
+        (Some("1"), Environment::Development) => Ok(Reach::PublicAndLoopback),
+        (Some("1"), Environment::Production) => {
+            Err(ConfigError::invalid(ALLOW_LOOPBACK, "1", "nothing in production"))
+        }
+        (Some(other), _) => Err(ConfigError::invalid(ALLOW_LOOPBACK, other, "`0` or `1`")),
     }
 }
 

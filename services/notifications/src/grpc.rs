@@ -133,7 +133,7 @@ fn database_status(failure: DatabaseError, caller: Caller) -> Status {
 }
 
 /// `<field or reason>: <detail>`, and both as metadata.
-fn refusal(code: Code, reason: &'static str, field: Option<&str>, detail: &str) -> Status {
+pub(crate) fn refusal(code: Code, reason: &'static str, field: Option<&str>, detail: &str) -> Status {
     let mut metadata = MetadataMap::new();
     metadata.insert(REASON, MetadataValue::from_static(reason));
     if let Some(field) = field.and_then(|field| field.parse().ok()) {

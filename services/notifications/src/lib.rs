@@ -1,1 +1,50 @@
 //! The notifications service: what users are told in the shop and by mail, and other systems by webhook.
+//!
+//! It answers `mestres.notifications.v1.NotificationsService` over gRPC: users see, follow and change their own
+//! notifications and preferences, whatever their role; processes of the product queue mails. It listens to the
+//! facts of agenda and accounts, and every change of a feed leaves a typed event in the transaction that makes it
+//! true.
+//!
+//! A refusal says why in metadata `mc-reason`, and about which field in `mc-field`:
+//!
+//! | Code | `mc-reason` |
+//! | --- | --- |
+//! | `INVALID_ARGUMENT` | `invalid_value`, `offset_too_deep`, `unknown_kind`, `unknown_template`, `variable_missing`, `version_required` |
+//! | `NOT_FOUND` | `notification_not_found`, `endpoint_not_found`, `delivery_not_found` |
+//! | `ABORTED` | `version_mismatch`; `mc-current-version` holds the current one |
+//! | `FAILED_PRECONDITION` | `endpoint_disabled` |
+//! | `UNAUTHENTICATED` | `unauthenticated` |
+//! | `PERMISSION_DENIED` | `permission_denied` |
+//! | `RESOURCE_EXHAUSTED` | `too_many_streams`, `slow_reader`, `too_many_endpoints` |
+//! | `UNAVAILABLE` | `database_busy`, `database_unavailable`, `database_conflict`, `streams_full`, `draining`: nothing was done |
+//! | `DEADLINE_EXCEEDED` | `deadline_exceeded`: nothing was done |
+//! | `UNKNOWN` | `outcome_unknown`: it may have been done |
+//! | `INTERNAL` | `internal` |
+
+mod accounts;
+mod app;
+mod config;
+mod consumers;
+mod domain;
+mod error;
+mod feed;
+mod follow;
+mod grpc;
+mod handlers;
+mod mail;
+mod store;
+mod sweeper;
+pub mod webhooks;
+mod wire;
+
+pub use app::App;
+pub use config::{Config, MailConfig};
+
+/// The schemas `app` and `notifications`, for the role that owns the database.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// Every SQL statement of the service, name and text, for tests of the policies.
+#[doc(hidden)]
+pub fn statements() -> Vec<(&'static str, &'static str)> {
+    store::statements()
+}

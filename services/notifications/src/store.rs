@@ -9,6 +9,7 @@ pub(crate) mod feeds;
 pub(crate) mod mailbox;
 pub(crate) mod notifications;
 pub(crate) mod preferences;
+pub(crate) mod webhooks;
 
 /// Every statement of the service: name and text. Tests run each of them as a stranger and as nobody.
 pub(crate) fn statements() -> Vec<(&'static str, &'static str)> {
@@ -19,6 +20,9 @@ pub(crate) fn statements() -> Vec<(&'static str, &'static str)> {
         mailbox::STATEMENTS,
         notifications::STATEMENTS,
         preferences::STATEMENTS,
+        webhooks::deliveries::STATEMENTS,
+        webhooks::dispatch::STATEMENTS,
+        webhooks::endpoints::STATEMENTS,
     ]
     .concat()
 }
