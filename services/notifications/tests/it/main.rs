@@ -1,0 +1,16 @@
+//! What notifications promise, asked through their API, on real backends.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic like the tests they serve")]
+
+mod accounts;
+mod app;
+mod consumers;
+mod export;
+mod feeds;
+mod follow;
+mod mailbox;
+mod mails;
+mod preferences;
+mod refusals;
+mod smtp;
+mod sweeper;
