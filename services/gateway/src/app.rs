@@ -324,6 +324,7 @@ fn prometheus(
         shared.cache.prometheus(&mut text);
         gauges.prometheus(&mut text);
         shared.doorkeeper.limits.prometheus(&mut text);
+        shared.revocations.prometheus(&mut text);
         text
     }
 }

@@ -8,7 +8,7 @@ mod origin;
 mod strict;
 
 use actix_web::http::Method;
-use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use actix_web::http::header::HeaderMap;
 use rls::{AssertedUser, Caller, UserRole};
 
 use self::credentials::Credentials;
@@ -86,14 +86,6 @@ pub(crate) fn prove(
         }
     };
     verified(shared, token).map(Some)
-}
-
-/// Refuses a request whose `Authorization` header is no good; for routes that need none.
-pub(crate) fn check_header(shared: &Shared, headers: &HeaderMap) -> Result<(), Error> {
-    if !headers.contains_key(AUTHORIZATION) {
-        return Ok(());
-    }
-    verified(shared, credentials::bearer(headers).ok_or(Error::Unauthenticated)?).map(drop)
 }
 
 /// What is left of what a token states.

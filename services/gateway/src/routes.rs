@@ -12,7 +12,7 @@ use actix_web::web::{self, ServiceConfig};
 
 pub(crate) use self::tree::Segments;
 use self::tree::TREE;
-use crate::handlers::{admin_products, health, openapi, performance};
+use crate::handlers::{admin_products, auth, health, openapi, password, performance, totp};
 
 /// What answers the `GET` of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +110,20 @@ routes! {
     Me                      "/api/v1/me"                              GET                  Own;
     MyAddresses             "/api/v1/me/addresses"                    GET                  Own;
 
+    Register                "/api/v1/auth/register"                   POST                 Handler;
+    Login                   "/api/v1/auth/login"                      POST                 Handler;
+    Refresh                 "/api/v1/auth/refresh"                    POST                 Handler;
+    Logout                  "/api/v1/auth/logout"                     POST                 Handler;
+    LogoutAll               "/api/v1/auth/logout-all"                 POST                 Handler;
+    ForgotPassword          "/api/v1/auth/password/forgot"            POST                 Handler;
+    ResetPassword           "/api/v1/auth/password/reset"             POST                 Handler;
+    VerifyEmail             "/api/v1/auth/email/verify"               POST                 Handler;
+    StepUp                  "/api/v1/auth/step-up"                    POST                 Handler;
+    MyPassword              "/api/v1/me/password"                     POST                 Handler;
+    MyTotp                  "/api/v1/me/totp"                         POST                 Handler;
+    MyTotpConfirm           "/api/v1/me/totp/confirm"                 POST                 Handler;
+    MyTotpDisable           "/api/v1/me/totp/disable"                 POST                 Handler;
+
     AdminProducts           "/api/v1/admin/products"                  GET_POST             Handler;
     AdminProduct            "/api/v1/admin/products/{id}"             GET_PUT_PATCH_DELETE Handler;
     AdminProductPrices      "/api/v1/admin/products/{id}/prices"      PUT                  Handler;
@@ -178,6 +192,19 @@ impl Route {
 pub(crate) fn configure(config: &mut ServiceConfig) {
     let at = |route: Route| web::resource(route.spec().template);
     config
+        .service(at(Route::Register).post(auth::register))
+        .service(at(Route::Login).post(auth::login))
+        .service(at(Route::Refresh).post(auth::refresh))
+        .service(at(Route::Logout).post(auth::logout))
+        .service(at(Route::LogoutAll).post(auth::logout_all))
+        .service(at(Route::ForgotPassword).post(auth::forgot_password))
+        .service(at(Route::ResetPassword).post(auth::reset_password))
+        .service(at(Route::VerifyEmail).post(auth::verify_email))
+        .service(at(Route::StepUp).post(auth::step_up))
+        .service(at(Route::MyPassword).post(password::change))
+        .service(at(Route::MyTotp).post(totp::enrol))
+        .service(at(Route::MyTotpConfirm).post(totp::confirm))
+        .service(at(Route::MyTotpDisable).post(totp::disable))
         .service(at(Route::AdminProducts).get(admin_products::list).post(admin_products::create))
         .service(
             at(Route::AdminProduct)

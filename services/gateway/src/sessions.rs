@@ -14,7 +14,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use proto::accounts::v1::revocation::What;
 use proto::accounts::v1::{Revocation, Role};
-use rls::{Caller, UserId};
+use rls::UserId;
 use tokio::time::Instant;
 
 pub(crate) use self::follower::Follower;
@@ -70,15 +70,6 @@ impl Rank {
             Role::Customer => Some(Self::Customer),
             Role::Staff => Some(Self::Staff),
             Role::Admin => Some(Self::Admin),
-        }
-    }
-
-    /// The caller of this rank.
-    pub(crate) fn caller(self, id: UserId) -> Caller {
-        match self {
-            Self::Customer => Caller::User(id),
-            Self::Staff => Caller::Staff(id),
-            Self::Admin => Caller::Admin(id),
         }
     }
 }
@@ -175,8 +166,17 @@ impl Revocations {
         self.inner.started.elapsed().saturating_sub(Duration::from_millis(news_ms)) < NEWS_MAX_AGE
     }
 
+    /// Appends the size of the list, and whether it can be trusted.
+    pub(crate) fn prometheus(&self, text: &mut String) {
+        use std::fmt::Write as _;
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "# TYPE revocations gauge\nrevocations {}", self.len());
+        let fresh = u8::from(self.is_fresh());
+        let _ = writeln!(text, "# TYPE revocations_fresh gauge\nrevocations_fresh {fresh}");
+    }
+
     /// Sessions and roles on the list.
-    pub(crate) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         let sessions: usize = self.inner.sessions.iter().map(|shard| shard.load().len()).sum();
         sessions + self.inner.roles.load().len()
     }

@@ -32,7 +32,7 @@ impl<'h> Credentials<'h> {
 }
 
 /// The token of the one `Authorization: Bearer` header.
-pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION);
     let value = values.next()?.to_str().ok()?;
     if values.next().is_some() {

@@ -9,7 +9,9 @@ use serde::Serialize;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::{account, admin_products, categories, health, images, performance, products};
+use super::{
+    account, admin_products, auth, categories, health, images, password, performance, products, totp,
+};
 use crate::error::Error;
 use crate::negotiation::{Encoding, none_match_names};
 use crate::query::Query;
@@ -59,6 +61,19 @@ pub struct ProblemField {
         images::get,
         account::profile,
         account::addresses,
+        auth::register,
+        auth::login,
+        auth::refresh,
+        auth::logout,
+        auth::logout_all,
+        auth::forgot_password,
+        auth::reset_password,
+        auth::verify_email,
+        auth::step_up,
+        password::change,
+        totp::enrol,
+        totp::confirm,
+        totp::disable,
         admin_products::list,
         admin_products::create,
         admin_products::get,

@@ -7,21 +7,10 @@ use serde_json::{Value, json};
 use testkit::eventually;
 use tonic::Code;
 
-use crate::shop::{IMAGE, PATIENCE, Shop, header};
+use crate::shop::{IMAGE, PATIENCE, Shop, check_problem, header};
 
 async fn json(response: Response) -> Value {
     response.json().await.expect("the body is JSON")
-}
-
-async fn check_problem(response: Response, status: u16, code: &str) -> Value {
-    assert_eq!(response.status(), status);
-    assert_eq!(header(&response, "content-type"), "application/problem+json");
-    assert_eq!(header(&response, "cache-control"), "private, no-store");
-    let request_id = header(&response, "x-request-id").to_owned();
-    let problem = json(response).await;
-    assert_eq!((&problem["code"], &problem["status"]), (&json!(code), &json!(status)), "{problem}");
-    assert_eq!(problem["request_id"], json!(request_id));
-    problem
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ use proto::catalog::v1::{
 };
 use proto::events::v1::PurgeReceipt;
 use reqwest::{Client, Method, RequestBuilder, Response};
+use serde_json::{Value, json};
 use tag_cache::Enabled;
 use tag_cache::log::{self, Heartbeat};
 use testkit::jwt::TestKeys;
@@ -34,6 +35,8 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Request as Grpc, Response as Reply, Status};
 use uuid::Uuid;
+
+use crate::accounts::ScriptedAccounts;
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,25 +48,52 @@ pub(crate) const IMAGE: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934c
 pub(crate) struct Shop {
     pub(crate) gateway: Gateway,
     pub(crate) catalog: Arc<ScriptedCatalog>,
-    _nats: Nats,
+    pub(crate) accounts: Arc<ScriptedAccounts>,
+    nats: Nats,
     _beating: AbortOnDropHandle<()>,
-    _serving: AbortOnDropHandle<()>,
+    _serving: [AbortOnDropHandle<()>; 2],
 }
 
 impl Shop {
     /// A gateway whose cache is live, and a catalog of forty products.
     pub(crate) async fn open() -> Self {
+        Self::open_with(|config| config).await
+    }
+
+    /// The same, and pages of this origin may read it.
+    pub(crate) async fn open_for(origin: &str) -> Self {
+        let allowed_origins: Origins = origin.parse().expect("an origin");
+        Self::open_with(|config| Config { allowed_origins, ..config }).await
+    }
+
+    /// The same, and accounts was never there.
+    pub(crate) async fn open_without_accounts() -> Self {
+        Self::open_with(|config| Config { accounts_url: "http://127.0.0.1:1".to_owned(), ..config }).await
+    }
+
+    async fn open_with(change: impl FnOnce(Config) -> Config) -> Self {
         let nats = Nats::start().await;
         let beating = keep_purge_log(&nats.url()).await;
         let catalog = Arc::new(ScriptedCatalog::with_products(40));
         let (catalog_addr, serving) = serve(Arc::clone(&catalog)).await;
-        let settings = |keys: &TestKeys| Config {
-            catalog_url: format!("http://{catalog_addr}"),
-            nats_url: nats.url(),
-            ..config(keys)
+        let (accounts, accounts_addr, serving_accounts) = ScriptedAccounts::start().await;
+        let settings = |keys: &TestKeys| {
+            change(Config {
+                catalog_url: format!("http://{catalog_addr}"),
+                accounts_url: format!("http://{accounts_addr}"),
+                nats_url: nats.url(),
+                ..config(keys)
+            })
         };
         let gateway = Gateway::start(testkit::jwt::key_set(), settings, Patience::default()).await;
-        let shop = Self { gateway, catalog, _nats: nats, _beating: beating, _serving: serving };
+        let shop = Self {
+            gateway,
+            catalog,
+            accounts,
+            nats,
+            _beating: beating,
+            _serving: [serving, serving_accounts],
+        };
         // Until it has seen the log alive, the gateway serves nothing from memory.
         eventually(PATIENCE, "the cache is live", async || {
             let answer = shop.get("/api/v1/categories").await;
@@ -76,6 +106,11 @@ impl Shop {
 
     pub(crate) async fn get(&self, target: &str) -> Response {
         self.gateway.request(Method::GET, target).send().await.expect("the gateway answers")
+    }
+
+    /// A client of its NATS.
+    pub(crate) async fn nats_client(&self) -> async_nats::Client {
+        async_nats::connect(self.nats.url()).await.expect("NATS is up")
     }
 
     /// A request of a caller with this role.
@@ -151,6 +186,18 @@ pub(crate) fn config(keys: &TestKeys) -> Config {
         load_generators: "127.0.0.0/8".parse().expect("a network"),
         gateway_replicas: 1,
     }
+}
+
+/// A problem document with this status and code.
+pub(crate) async fn check_problem(response: Response, status: u16, code: &str) -> Value {
+    assert_eq!(response.status(), status, "{code} expected");
+    assert_eq!(header(&response, "content-type"), "application/problem+json");
+    assert_eq!(header(&response, "cache-control"), "private, no-store");
+    let request_id = header(&response, "x-request-id").to_owned();
+    let problem: Value = response.json().await.expect("the body is JSON");
+    assert_eq!((&problem["code"], &problem["status"]), (&json!(code), &json!(status)), "{problem}");
+    assert_eq!(problem["request_id"], json!(request_id));
+    problem
 }
 
 pub(crate) fn header<'r>(response: &'r Response, name: &str) -> &'r str {

@@ -10,28 +10,14 @@ use super::NO_STORE;
 use crate::auth::is_browser;
 use crate::cookies;
 use crate::error::Error;
-use crate::views;
+use crate::views::{self, User};
 
 /// The user and their tokens.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SignedIn {
-    user: SignedInUser,
+    user: User,
     #[serde(flatten)]
     tokens: Tokens,
-}
-
-/// Whoever signed in.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct SignedInUser {
-    id: i64,
-    email: String,
-    name: String,
-    /// `pt-BR` or `en`.
-    locale: String,
-    /// `customer`, `staff` or `admin`.
-    role: &'static str,
-    email_verified: bool,
-    totp_enabled: bool,
 }
 
 /// A pair of tokens.
@@ -75,25 +61,6 @@ impl std::fmt::Debug for AccessToken {
     }
 }
 
-impl SignedInUser {
-    fn of(user: accounts::User) -> Self {
-        let role = match user.role() {
-            accounts::Role::Unspecified | accounts::Role::Customer => "customer",
-            accounts::Role::Staff => "staff",
-            accounts::Role::Admin => "admin",
-        };
-        Self {
-            id: user.id,
-            email: user.email,
-            name: user.name,
-            locale: user.locale,
-            role,
-            email_verified: user.email_verified,
-            totp_enabled: user.totp_enabled,
-        }
-    }
-}
-
 /// The answer to a login, or without a user to a refresh.
 pub(super) fn answer(
     request: &HttpRequest,
@@ -112,7 +79,7 @@ pub(super) fn answer(
     let access = AccessToken::of(tokens.access_token, tokens.expires_in_s);
     let tokens = Tokens { access, refresh_token };
     let body = match user {
-        Some(user) => views::envelope(SignedIn { user: SignedInUser::of(user), tokens }),
+        Some(user) => views::envelope(SignedIn { user: User::of(&user), tokens }),
         None => views::envelope(tokens),
     };
     let mut response = HttpResponse::Ok();
