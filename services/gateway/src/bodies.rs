@@ -1,8 +1,15 @@
-//! The bodies that change products, read field by field.
+//! The bodies that change things, read field by field: products here, people in [`account`].
+
+mod account;
 
 use proto::catalog::v1::{NewVariant, PatchProductRequest, ProductFields, VariantPrice};
 use utoipa::ToSchema;
 
+pub(crate) use self::account::ROLES;
+pub use self::account::{
+    AddressBody, AddressPatchBody, LockBody, ProfilePatchBody, UserPatchBody, address, address_patch, lock,
+    profile_patch, user_patch,
+};
 use crate::error::{Error, Text};
 use crate::fields::{Fields, Member, Mistakes};
 use crate::json::Json;

@@ -30,10 +30,15 @@
 
 pub mod account;
 pub mod admin_products;
+pub mod admin_users;
 pub mod auth;
 pub mod categories;
 pub mod health;
 pub mod images;
+pub mod my_addresses;
+pub mod my_data;
+pub mod my_profile;
+pub mod my_sessions;
 pub mod openapi;
 pub mod password;
 pub mod performance;

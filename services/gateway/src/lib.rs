@@ -28,6 +28,7 @@ pub mod listing;
 pub mod negotiation;
 mod observe;
 pub mod pages;
+mod precondition;
 pub mod problem;
 pub mod query;
 pub mod representation;

@@ -12,7 +12,10 @@ use actix_web::web::{self, ServiceConfig};
 
 pub(crate) use self::tree::Segments;
 use self::tree::TREE;
-use crate::handlers::{admin_products, auth, health, openapi, password, performance, totp};
+use crate::handlers::{
+    admin_products, admin_users, auth, health, my_addresses, my_data, my_profile, my_sessions, openapi,
+    password, performance, totp,
+};
 
 /// What answers the `GET` of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,8 +110,13 @@ routes! {
     MyNotifications         "/api/v1/notifications"                   GET                  Own;
     NotificationPreferences "/api/v1/notifications/preferences"       GET                  Own;
 
-    Me                      "/api/v1/me"                              GET                  Own;
-    MyAddresses             "/api/v1/me/addresses"                    GET                  Own;
+    Me                      "/api/v1/me"                              GET_PATCH            Own;
+    MyAddresses             "/api/v1/me/addresses"                    GET_POST             Own;
+    MyAddress               "/api/v1/me/addresses/{id}"               PATCH_DELETE         Handler;
+    MySessions              "/api/v1/me/sessions"                     GET                  Handler;
+    MySession               "/api/v1/me/sessions/{id}"                DELETE               Handler;
+    MyData                  "/api/v1/me/data"                         GET_DELETE           Handler;
+    MyDataJob               "/api/v1/me/data/{id}"                    GET                  Handler;
 
     Register                "/api/v1/auth/register"                   POST                 Handler;
     Login                   "/api/v1/auth/login"                      POST                 Handler;
@@ -127,6 +135,9 @@ routes! {
     AdminProducts           "/api/v1/admin/products"                  GET_POST             Handler;
     AdminProduct            "/api/v1/admin/products/{id}"             GET_PUT_PATCH_DELETE Handler;
     AdminProductPrices      "/api/v1/admin/products/{id}/prices"      PUT                  Handler;
+    AdminUsers              "/api/v1/admin/users"                     GET                  Handler;
+    AdminUser               "/api/v1/admin/users/{id}"                GET_PATCH            Handler;
+    AdminUserLock           "/api/v1/admin/users/{id}/lock"           POST                 Handler;
 
     PerformanceMetrics      "/api/admin/performance-metrics"          GET                  Handler;
     HealthPerformance       "/health/performance"                     GET                  Handler;
@@ -214,6 +225,16 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
                 .delete(admin_products::delete),
         )
         .service(at(Route::AdminProductPrices).put(admin_products::change_prices))
+        .service(at(Route::AdminUsers).get(admin_users::list))
+        .service(at(Route::AdminUser).get(admin_users::get).patch(admin_users::patch))
+        .service(at(Route::AdminUserLock).post(admin_users::lock))
+        .service(at(Route::Me).patch(my_profile::patch))
+        .service(at(Route::MyAddresses).post(my_addresses::create))
+        .service(at(Route::MyAddress).patch(my_addresses::patch).delete(my_addresses::delete))
+        .service(at(Route::MySessions).get(my_sessions::list))
+        .service(at(Route::MySession).delete(my_sessions::revoke))
+        .service(at(Route::MyData).get(my_data::export).delete(my_data::erase))
+        .service(at(Route::MyDataJob).get(my_data::job))
         .service(at(Route::PerformanceMetrics).get(performance::metrics))
         .service(at(Route::HealthPerformance).get(performance::health))
         .service(at(Route::HealthLive).get(health::live))

@@ -330,6 +330,17 @@ impl Pagination {
             prev_cursor: pagination.prev_cursor.clone(),
         }
     }
+
+    /// A page that is reached by its number only, of a list counted exactly.
+    pub(crate) fn numbered(page: u32, per_page: u32, total: u64) -> Self {
+        Self::of(&catalog::Pagination {
+            page,
+            per_page,
+            total: Some(total),
+            total_exact: true,
+            ..catalog::Pagination::default()
+        })
+    }
 }
 
 impl Category {

@@ -25,7 +25,7 @@ pub struct AddressList {
 #[utoipa::path(
     get,
     path = "/api/v1/me",
-    tag = "account",
+    tag = "me",
     responses(
         (status = 200, description = "The user; `version` makes the `If-Match` of a change: `\"u-<id>-v<version>\"`", body = views::Data<UserAnswer>),
         (status = 304, description = "The answer of `If-None-Match` is still the same"),
@@ -47,7 +47,7 @@ pub(crate) async fn profile(origin: Origin) -> Result<Found, Error> {
 #[utoipa::path(
     get,
     path = "/api/v1/me/addresses",
-    tag = "account",
+    tag = "me",
     responses(
         (status = 200, description = "At most 50", body = views::Data<AddressList>),
         (status = 304, description = "The answer of `If-None-Match` is still the same"),

@@ -10,7 +10,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::{
-    account, admin_products, auth, categories, health, images, password, performance, products, totp,
+    account, admin_products, admin_users, auth, categories, health, images, my_addresses, my_data,
+    my_profile, my_sessions, password, performance, products, totp,
 };
 use crate::error::Error;
 use crate::negotiation::{Encoding, none_match_names};
@@ -61,6 +62,19 @@ pub struct ProblemField {
         images::get,
         account::profile,
         account::addresses,
+        my_profile::patch,
+        my_addresses::create,
+        my_addresses::patch,
+        my_addresses::delete,
+        my_sessions::list,
+        my_sessions::revoke,
+        my_data::export,
+        my_data::erase,
+        my_data::job,
+        admin_users::list,
+        admin_users::get,
+        admin_users::patch,
+        admin_users::lock,
         auth::register,
         auth::login,
         auth::refresh,

@@ -75,6 +75,8 @@ pub struct DataJob {
     /// Of a finished export: a member per service.
     #[schema(value_type = Option<Object>)]
     pub document: Option<Box<RawValue>>,
+    /// Of a failed job, why.
+    pub failure: Option<String>,
 }
 
 impl User {
@@ -150,6 +152,7 @@ impl DataJob {
             created_at: timestamp(job.created_at.as_ref()),
             finished_at: job.finished_at.as_ref().map(|at| timestamp(Some(at))),
             document,
+            failure: job.failure.clone(),
         }
     }
 }
