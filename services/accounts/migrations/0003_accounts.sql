@@ -31,6 +31,7 @@ CREATE TABLE accounts.users (
     CHECK (NOT password_is_short OR totp_enabled)
 );
 CREATE INDEX users_created ON accounts.users (created_at DESC, id DESC);
+CREATE INDEX users_admins  ON accounts.users (id) WHERE role = 'admin';
 
 ALTER TABLE accounts.users ENABLE ROW LEVEL SECURITY;
 ALTER TABLE accounts.users FORCE ROW LEVEL SECURITY;
@@ -60,7 +61,7 @@ CREATE TABLE accounts.sessions (
     -- However often it is used.
     expires_at   timestamptz NOT NULL,
     revoked_at   timestamptz,
-    revoked_for  text CHECK (revoked_for IN ('logout', 'logout_all', 'revoked', 'reuse', 'password', 'locked', 'role', 'erased', 'too_many')),
+    revoked_for  text CHECK (revoked_for IN ('logout', 'logout_all', 'revoked', 'reuse', 'password', 'locked', 'erased', 'too_many')),
     UNIQUE (user_id, id),
     CHECK ((revoked_at IS NULL) = (revoked_for IS NULL))
 );
@@ -95,7 +96,10 @@ CREATE INDEX refresh_tokens_expired ON accounts.refresh_tokens (expires_at);
 
 ALTER TABLE accounts.refresh_tokens ENABLE ROW LEVEL SECURITY;
 ALTER TABLE accounts.refresh_tokens FORCE ROW LEVEL SECURITY;
+CREATE POLICY admin   ON accounts.refresh_tokens FOR ALL TO mc_admin USING (true) WITH CHECK (true);
 CREATE POLICY service ON accounts.refresh_tokens FOR ALL TO mc_service USING (true) WITH CHECK (true);
+-- Whose role changes has to sign in again; that is all that an admin does here.
+GRANT SELECT (user_id), DELETE ON accounts.refresh_tokens TO mc_admin;
 GRANT SELECT, INSERT, UPDATE, DELETE ON accounts.refresh_tokens TO mc_service;
 
 -- revocations -------------------------------------------------------------------------------------

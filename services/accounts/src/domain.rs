@@ -1,6 +1,10 @@
 //! What the words of accounts mean: types and rules, no storage, no clock, no transport.
 
+pub(crate) mod address;
+pub(crate) mod cep;
+pub(crate) mod data_job;
 pub(crate) mod email;
+pub(crate) mod mail;
 pub(crate) mod password;
 pub(crate) mod person;
 pub(crate) mod totp;

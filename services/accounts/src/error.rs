@@ -30,6 +30,12 @@ pub(crate) enum Error {
     /// The caller may, but must prove once more who is there.
     #[error("this needs a recent proof of who is there")]
     StepUpRequired,
+    /// Nobody takes their own rights away, or locks themselves out.
+    #[error("this cannot be done to one's own account")]
+    OwnAccount,
+    /// Somebody has to be left to administer the shop.
+    #[error("the last administrator has to stay")]
+    LastAdmin,
     /// A password, a code or a token proves nothing. Says no more: neither which part is wrong nor whether
     /// there is such an account.
     #[error("the credentials are not valid")]

@@ -126,6 +126,8 @@ fn status(error: Error, caller: Caller) -> Status {
         Error::TotpRequired => refusal(Code::Unauthenticated, "totp_required", None, &detail),
         Error::Forbidden => refusal(Code::PermissionDenied, "permission_denied", None, &detail),
         Error::StepUpRequired => refusal(Code::PermissionDenied, "step_up_required", None, &detail),
+        Error::OwnAccount => refusal(Code::PermissionDenied, "own_account", None, &detail),
+        Error::LastAdmin => refusal(Code::PermissionDenied, "last_admin", None, &detail),
         Error::Throttled { retry_after } => {
             later(refusal(Code::ResourceExhausted, "rate_limited", None, &detail), retry_after)
         }

@@ -1,27 +1,47 @@
 //! One use case per file: parse, transaction, rule, store, event, reply.
 
+mod address_event;
+mod begin_session;
 pub(crate) mod change_password;
 pub(crate) mod check_session;
+mod client;
 pub(crate) mod confirm_totp;
+pub(crate) mod create_address;
+pub(crate) mod delete_address;
 pub(crate) mod disable_totp;
 pub(crate) mod enrol_totp;
 pub(crate) mod forgot_password;
+pub(crate) mod get_contact;
+pub(crate) mod get_data_job;
+pub(crate) mod get_profile;
+pub(crate) mod get_user;
 pub(crate) mod list_active_users;
+pub(crate) mod list_addresses;
 pub(crate) mod list_revocations;
 pub(crate) mod list_sessions;
+pub(crate) mod list_users;
+pub(crate) mod lock_user;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logout_all;
 pub(crate) mod refresh;
 pub(crate) mod register;
+pub(crate) mod request_erasure;
+pub(crate) mod request_export;
+mod request_job;
 pub(crate) mod reset_password;
 pub(crate) mod revoke_session;
+mod second_factor;
 pub(crate) mod step_up;
+pub(crate) mod update_address;
+pub(crate) mod update_profile;
+pub(crate) mod update_user;
 pub(crate) mod verify_email;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::accounts::v1::Revocation;
 use rls::{Asserted, Caller, Class, Database, DatabaseError, Tx, UserId, UserRole};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -51,6 +71,7 @@ pub(crate) struct Resources {
     pub(crate) announcer: Announcer,
     pub(crate) counters: Arc<Counters>,
     pub(crate) staff_totp: StaffTotp,
+    pub(crate) unknown_sessions: UnknownSessions,
 }
 
 /// One call: who asks, how long they wait, and what it is answered from.
@@ -60,6 +81,27 @@ pub(crate) struct Call {
     pub(crate) asserted: Asserted,
     /// What is left of the caller's patience.
     pub(crate) within: Duration,
+}
+
+impl Resources {
+    /// Counts the sessions that ended, and tells who checks their tokens. Call it after the commit.
+    pub(crate) fn announce(&self, revocations: &[Revocation]) {
+        self.counters.sessions_revoked.add(revocations.len());
+        self.announcer.announce(revocations);
+    }
+}
+
+/// What to think of a session that the database does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnknownSessions {
+    Live,
+    Revoked,
+}
+
+impl UnknownSessions {
+    pub(crate) fn are_live(self) -> bool {
+        self == Self::Live
+    }
 }
 
 impl Call {

@@ -1,5 +1,8 @@
 //! The contract's messages: read into domain types, written from them.
 
+pub(crate) mod address;
+pub(crate) mod data_job;
+
 use prost_types::Timestamp;
 use proto::accounts::v1 as pb;
 use proto::events::v1::PurgeReceipt;
@@ -40,9 +43,7 @@ pub(crate) fn parse_role(field: &str, number: i32) -> Result<UserRole, Invalid> 
         Ok(pb::Role::Customer) => Ok(UserRole::Customer),
         Ok(pb::Role::Staff) => Ok(UserRole::Staff),
         Ok(pb::Role::Admin) => Ok(UserRole::Admin),
-        Ok(pb::Role::Unspecified) | Err(_) => {
-            Err(Invalid::value(field, "must be customer, staff or admin"))
-        }
+        Ok(pb::Role::Unspecified) | Err(_) => Err(Invalid::value(field, "must be customer, staff or admin")),
     }
 }
 

@@ -227,8 +227,7 @@ mod tests {
         assert_eq!((after.label, after.place.city(), after.place.state()), (None, "Rio de Janeiro", "RJ"));
         assert_eq!((after.recipient, after.line2.as_deref()), ("Ana".to_owned(), Some("Apto 2")));
 
-        let code_alone =
-            AddressPatch { postal_code: Some("20040002".to_owned()), ..AddressPatch::default() };
+        let code_alone = AddressPatch { postal_code: Some("20040002".to_owned()), ..AddressPatch::default() };
         assert_eq!(code_alone.apply(home()).unwrap_err().field, "postal_code");
         let state_alone = AddressPatch { state: Some("RJ".to_owned()), ..AddressPatch::default() };
         assert_eq!(state_alone.apply(home()).unwrap_err().field, "state");

@@ -33,7 +33,10 @@ impl DataJobKind {
 pub(crate) enum JobFailure {
     AgendaUnavailable,
     NotificationsUnavailable,
+    /// The export is longer than an answer may be.
     TooLarge,
+    /// Nobody would be left to administer the shop.
+    LastAdmin,
     Internal,
 }
 
@@ -44,6 +47,7 @@ impl JobFailure {
             Self::AgendaUnavailable => "agenda_unavailable",
             Self::NotificationsUnavailable => "notifications_unavailable",
             Self::TooLarge => "too_large",
+            Self::LastAdmin => "last_admin",
             Self::Internal => "internal",
         }
     }

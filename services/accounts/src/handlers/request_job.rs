@@ -5,15 +5,11 @@ use uuid::Uuid;
 use super::{Call, Oneself};
 use crate::domain::data_job::DataJobKind;
 use crate::error::{Error, Missing};
-use crate::store::{addresses, data_jobs};
 use crate::store::data_jobs::DataJob;
+use crate::store::{addresses, data_jobs};
 
 /// A new job of this kind, or the one under way.
-pub(crate) async fn request_job(
-    call: &Call,
-    oneself: Oneself,
-    kind: DataJobKind,
-) -> Result<DataJob, Error> {
+pub(crate) async fn request_job(call: &Call, oneself: Oneself, kind: DataJobKind) -> Result<DataJob, Error> {
     let committed = call
         .write(oneself, move |tx| {
             Box::pin(async move {

@@ -2,8 +2,8 @@
 
 use rls::{Tx, UserId};
 
-use crate::domain::address::{ADDRESSES_MAX, AddressFields, AddressId, Place};
 use crate::domain::Invalid;
+use crate::domain::address::{ADDRESSES_MAX, AddressFields, AddressId, Place};
 
 /// An address as it is stored.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -47,9 +47,30 @@ struct Changed {
 macro_rules! columns {
     ($prefix:literal) => {
         concat!(
-            $prefix, "id, ", $prefix, "label, ", $prefix, "recipient, ", $prefix, "line1, ",
-            $prefix, "line2, ", $prefix, "district, ", $prefix, "city, ", $prefix, "state, ",
-            $prefix, "postal_code, ", $prefix, "country, ", $prefix, "is_default, ", $prefix, "version"
+            $prefix,
+            "id, ",
+            $prefix,
+            "label, ",
+            $prefix,
+            "recipient, ",
+            $prefix,
+            "line1, ",
+            $prefix,
+            "line2, ",
+            $prefix,
+            "district, ",
+            $prefix,
+            "city, ",
+            $prefix,
+            "state, ",
+            $prefix,
+            "postal_code, ",
+            $prefix,
+            "country, ",
+            $prefix,
+            "is_default, ",
+            $prefix,
+            "version"
         )
     };
 }
@@ -72,7 +93,8 @@ rls::statements! {
     );
     /// Holds the user's row, so that changes to one user's addresses queue.
     OWNER_LOCKED = "SELECT id FROM users WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE";
-    ADDRESS_COUNT = "SELECT count(*) FROM addresses WHERE user_id = $1";
+    /// A row when the user can have no more.
+    ADDRESSES_FULL = "SELECT count(*) FROM addresses WHERE user_id = $1 HAVING count(*) >= $2";
     /// A new address; the first one becomes the default, any other only when asked to.
     INSERT_ADDRESS = concat!(
         "WITH former AS (
@@ -150,11 +172,7 @@ pub(crate) async fn lock_owner(tx: &mut Tx, user: UserId) -> Result<bool, sqlx::
 }
 
 /// One address, locked until the transaction ends.
-pub(crate) async fn locked(
-    tx: &mut Tx,
-    user: UserId,
-    id: AddressId,
-) -> Result<Option<Address>, sqlx::Error> {
+pub(crate) async fn locked(tx: &mut Tx, user: UserId, id: AddressId) -> Result<Option<Address>, sqlx::Error> {
     sqlx::query_as(ADDRESS_LOCKED)
         .bind(user.0)
         .bind(id.get())
@@ -164,11 +182,12 @@ pub(crate) async fn locked(
 
 /// Whether the user has as many addresses as there may be.
 pub(crate) async fn is_full(tx: &mut Tx, user: UserId) -> Result<bool, sqlx::Error> {
-    let count: i64 = sqlx::query_scalar(ADDRESS_COUNT)
+    let count: Option<i64> = sqlx::query_scalar(ADDRESSES_FULL)
         .bind(user.0)
-        .fetch_one(&mut *tx.statement("SELECT count of addresses"))
+        .bind(ADDRESSES_MAX)
+        .fetch_optional(&mut *tx.statement("SELECT count of addresses"))
         .await?;
-    Ok(count >= ADDRESSES_MAX)
+    Ok(count.is_some())
 }
 
 /// Adds an address; answers it, and the default that it replaced.

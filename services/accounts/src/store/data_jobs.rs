@@ -30,6 +30,21 @@ pub(crate) struct Claimed {
     pub(crate) attempts: i32,
 }
 
+/// What the services know about a user, each part a JSON object as text.
+#[derive(Clone)]
+pub(crate) struct ExportParts {
+    pub(crate) accounts: String,
+    pub(crate) agenda: String,
+    pub(crate) notifications: String,
+}
+
+/// Nothing of a person shows.
+impl std::fmt::Debug for ExportParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExportParts").finish_non_exhaustive()
+    }
+}
+
 rls::statements! {
     /// A new job, unless one of its kind is under way.
     INSERT_DATA_JOB =
@@ -61,9 +76,15 @@ rls::statements! {
     /// Whether the attempt is still the job's latest; holds the row.
     HOLD_DATA_JOB =
         "SELECT user_id FROM data_jobs WHERE id = $1 AND attempts = $2 AND state = 'running' FOR UPDATE";
-    FINISH_DATA_JOB =
+    FINISH_ERASURE =
         "UPDATE data_jobs
-            SET state = 'done', finished_at = now(), document = $3, expires_at = now() + interval '7 days'
+            SET state = 'done', finished_at = now(), expires_at = now() + interval '7 days'
+          WHERE id = $1 AND attempts = $2 AND state = 'running'";
+    /// The parts are put together here, so that what is no JSON never becomes a document.
+    FINISH_EXPORT =
+        "UPDATE data_jobs
+            SET state = 'done', finished_at = now(), expires_at = now() + interval '7 days',
+                document = json_build_object('accounts', $3::json, 'agenda', $4::json, 'notifications', $5::json)::text
           WHERE id = $1 AND attempts = $2 AND state = 'running'";
     FAIL_DATA_JOB =
         "UPDATE data_jobs
@@ -77,10 +98,8 @@ rls::statements! {
     /// Earlier documents of the user: only the latest is kept.
     DELETE_OTHER_EXPORTS =
         "DELETE FROM data_jobs WHERE user_id = $1 AND id <> $2 AND kind = 'export' AND finished_at IS NOT NULL";
-    /// Results that were kept for long enough.
-    DELETE_EXPIRED_DATA_JOBS =
-        "DELETE FROM data_jobs
-          WHERE id IN (SELECT id FROM data_jobs WHERE finished_at IS NOT NULL AND expires_at <= now() LIMIT 1000)";
+    /// Everything else that the user asked for, under way or done.
+    DELETE_OTHER_DATA_JOBS = "DELETE FROM data_jobs WHERE user_id = $1 AND id <> $2";
 }
 
 /// Asks for a job, or finds the one under way.
@@ -90,20 +109,27 @@ pub(crate) async fn request(
     kind: DataJobKind,
     id: Uuid,
 ) -> Result<Option<DataJob>, sqlx::Error> {
-    let fresh = sqlx::query_as(INSERT_DATA_JOB)
-        .bind(id)
-        .bind(user.0)
-        .bind(kind.as_str())
-        .fetch_optional(&mut *tx.statement("INSERT data_jobs"))
-        .await?;
-    if fresh.is_some() {
-        return Ok(fresh);
+    // The one under way may end between the two questions: then there is room for a new one.
+    for _ in 0..2 {
+        let fresh = sqlx::query_as(INSERT_DATA_JOB)
+            .bind(id)
+            .bind(user.0)
+            .bind(kind.as_str())
+            .fetch_optional(&mut *tx.statement("INSERT data_jobs"))
+            .await?;
+        if fresh.is_some() {
+            return Ok(fresh);
+        }
+        let under_way = sqlx::query_as(DATA_JOB_UNDER_WAY)
+            .bind(user.0)
+            .bind(kind.as_str())
+            .fetch_optional(&mut *tx.statement("SELECT data_jobs under way"))
+            .await?;
+        if under_way.is_some() {
+            return Ok(under_way);
+        }
     }
-    sqlx::query_as(DATA_JOB_UNDER_WAY)
-        .bind(user.0)
-        .bind(kind.as_str())
-        .fetch_optional(&mut *tx.statement("SELECT data_jobs under way"))
-        .await
+    Ok(None)
 }
 
 /// One of the user's jobs.
@@ -133,12 +159,28 @@ pub(crate) async fn hold(tx: &mut Tx, job: &Claimed) -> Result<bool, sqlx::Error
     Ok(user.is_some())
 }
 
-/// The job is done; an export leaves its document.
-pub(crate) async fn finish(tx: &mut Tx, job: &Claimed, document: Option<&str>) -> Result<(), sqlx::Error> {
-    sqlx::query(FINISH_DATA_JOB)
+/// The erasure is done.
+pub(crate) async fn finish_erasure(tx: &mut Tx, job: &Claimed) -> Result<(), sqlx::Error> {
+    sqlx::query(FINISH_ERASURE)
         .bind(job.id)
         .bind(job.attempts)
-        .bind(document)
+        .execute(&mut *tx.statement("UPDATE data_jobs done"))
+        .await
+        .map(drop)
+}
+
+/// The export is done; this is what each service knew.
+pub(crate) async fn finish_export(
+    tx: &mut Tx,
+    job: &Claimed,
+    parts: &ExportParts,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(FINISH_EXPORT)
+        .bind(job.id)
+        .bind(job.attempts)
+        .bind(&parts.accounts)
+        .bind(&parts.agenda)
+        .bind(&parts.notifications)
         .execute(&mut *tx.statement("UPDATE data_jobs done"))
         .await
         .map(drop)
@@ -176,9 +218,12 @@ pub(crate) async fn delete_other_exports(tx: &mut Tx, job: &Claimed) -> Result<(
         .map(drop)
 }
 
-/// Removes results that were kept for long enough, at most 1,000.
-pub(crate) async fn delete_expired(tx: &mut Tx) -> Result<u64, sqlx::Error> {
-    let deleted =
-        sqlx::query(DELETE_EXPIRED_DATA_JOBS).execute(&mut *tx.statement("DELETE data_jobs expired")).await?;
-    Ok(deleted.rows_affected())
+/// Removes every other job of the user.
+pub(crate) async fn delete_others(tx: &mut Tx, job: &Claimed) -> Result<(), sqlx::Error> {
+    sqlx::query(DELETE_OTHER_DATA_JOBS)
+        .bind(job.user_id)
+        .bind(job.id)
+        .execute(&mut *tx.statement("DELETE data_jobs of user"))
+        .await
+        .map(drop)
 }

@@ -1,4 +1,4 @@
-//! Mails to ask the notifications service for: a queue in a table, with leases.
+//! Mails on their way to the notifications service: a queue in a table, with leases.
 
 use std::time::Duration;
 
@@ -15,11 +15,15 @@ pub(crate) struct ClaimedMail {
     pub(crate) user_id: i64,
     pub(crate) template: String,
     pub(crate) attempts: i32,
+    /// A JSON object of texts.
+    pub(crate) variables: serde_json::Value,
     /// Sealed address, name and locale of somebody whose row no longer has them.
     pub(crate) recipient: Option<Vec<u8>>,
     pub(crate) email: String,
     pub(crate) name: String,
     pub(crate) locale: String,
+    /// The three above are nobody's.
+    pub(crate) is_erased: bool,
 }
 
 /// Addresses stay out of logs.
@@ -53,15 +57,12 @@ rls::statements! {
                     FOR UPDATE SKIP LOCKED) due,
                 users
           WHERE job.id = due.id AND users.id = job.user_id
-      RETURNING job.id, job.user_id, job.template, job.attempts, job.recipient,
-                users.email::text AS email, users.name, users.locale";
+      RETURNING job.id, job.user_id, job.template, job.attempts, job.variables, job.recipient,
+                users.email::text AS email, users.name, users.locale, users.deleted_at IS NOT NULL AS is_erased";
     DELETE_MAIL_JOB = "DELETE FROM mail_jobs WHERE id = $1";
     /// Due again in `$3` seconds, unless another attempt has begun.
     RETRY_MAIL_JOB =
         "UPDATE mail_jobs SET next_attempt_at = now() + make_interval(secs => $3) WHERE id = $1 AND attempts = $2";
-    /// Mails that nobody needs any more.
-    DELETE_EXPIRED_MAIL_JOBS =
-        "DELETE FROM mail_jobs WHERE id IN (SELECT id FROM mail_jobs WHERE expires_at <= now() LIMIT 1000)";
     /// Whatever waits to be sent to the user.
     DELETE_MAIL_JOBS_OF_USER = "DELETE FROM mail_jobs WHERE user_id = $1";
 }
@@ -91,8 +92,8 @@ pub(crate) async fn enqueue_sealed(
     tx: &mut Tx,
     user: UserId,
     template: MailTemplate,
-    now: OffsetDateTime,
     recipient: &[u8],
+    now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(INSERT_SEALED_MAIL_JOB)
         .bind(Uuid::now_v7())
@@ -129,13 +130,6 @@ pub(crate) async fn retry(tx: &mut Tx, mail: &ClaimedMail, pause: Duration) -> R
         .execute(&mut *tx.statement("UPDATE mail_jobs retry"))
         .await
         .map(drop)
-}
-
-/// Removes mails that nobody needs any more, at most 1,000; answers how many there were.
-pub(crate) async fn delete_expired(tx: &mut Tx) -> Result<u64, sqlx::Error> {
-    let deleted =
-        sqlx::query(DELETE_EXPIRED_MAIL_JOBS).execute(&mut *tx.statement("DELETE mail_jobs expired")).await?;
-    Ok(deleted.rows_affected())
 }
 
 /// Removes whatever waits to be sent to the user.
