@@ -46,26 +46,28 @@ enum Found {
 pub(crate) async fn run(workshop: Workshop, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = do_data_jobs(&workshop) => {}
+        () = work_on_data(&workshop) => {}
         () = send_mails(&workshop) => {}
     }
 }
 
-/// Goes on for ever.
-async fn do_data_jobs(workshop: &Workshop) {
+/// Goes on until it is dropped.
+async fn work_on_data(workshop: &Workshop) {
     loop {
-        rest_after(data_jobs::once(workshop).await).await;
+        let found = data_jobs::once(workshop).await;
+        rest(found).await;
     }
 }
 
-/// Goes on for ever.
+/// Goes on until it is dropped.
 async fn send_mails(workshop: &Workshop) {
     loop {
-        rest_after(mails::once(workshop).await).await;
+        let found = mails::once(workshop).await;
+        rest(found).await;
     }
 }
 
-async fn rest_after(found: Found) {
+async fn rest(found: Found) {
     match found {
         Found::Work => tokio::task::yield_now().await,
         Found::Nothing => tokio::time::sleep(PAUSE.mul_f64(0.75 + fastrand::f64() / 2.0)).await,
