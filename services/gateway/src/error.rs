@@ -275,6 +275,7 @@ impl Error {
                 Some(ms) => Self::rate_limited(Duration::from_millis(ms)),
                 None => Self::Overloaded,
             },
+            (Code::Unavailable, _) if reason == Some("overloaded") => Self::Overloaded,
             (Code::Unavailable, _) => {
                 tracing::warn!(error = %status.message(), "a service is unavailable");
                 Self::UpstreamUnavailable

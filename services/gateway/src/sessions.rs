@@ -37,7 +37,7 @@ pub(crate) struct Revocations {
 #[derive(Debug)]
 struct Inner {
     sessions: Box<[ArcSwap<Ended>]>,
-    roles: ArcSwap<Lowered>,
+    roles: ArcSwap<Limits>,
     /// Held while something is added or dropped; readers do not know it.
     changing: Mutex<()>,
     started: Instant,
@@ -47,10 +47,19 @@ struct Inner {
 
 /// Unix seconds until which a session's end matters.
 type Ended = HashMap<SessionHash, i64>;
-/// Unix seconds at which the last token has expired that may claim more than this role.
-type Lowered = HashMap<(i64, Rank), i64>;
+/// By user.
+type Limits = HashMap<i64, Limit>;
 /// Of a session's id, whatever it looks like.
 type SessionHash = [u8; 16];
+
+/// The newest change of a user's role: it is what the user is now, whatever tokens of before say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Limit {
+    seq: u64,
+    rank: Rank,
+    /// Unix seconds at which the last token issued before the change has expired.
+    until: i64,
+}
 
 /// Roles of people, the mightier the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,8 +70,6 @@ pub(crate) enum Rank {
 }
 
 impl Rank {
-    const ALL: [Self; 3] = [Self::Customer, Self::Staff, Self::Admin];
-
     /// The rank of a role on the wire; `None` for one that this release does not know.
     pub(crate) fn of(role: Role) -> Option<Self> {
         match role {
@@ -103,22 +110,17 @@ impl Revocations {
         if self.shard(&session).load().contains_key(&session) {
             return None;
         }
-        let lowered = self.inner.roles.load();
-        if lowered.is_empty() {
-            return Some(stated.rank);
-        }
         // A token issued after the change lives longer than every token issued before.
-        let lowest = Rank::ALL.into_iter().find(|rank| {
-            lowered.get(&(stated.user.0, *rank)).is_some_and(|until| stated.expires_at <= *until)
-        });
-        Some(lowest.map_or(stated.rank, |lowest| lowest.min(stated.rank)))
+        let limits = self.inner.roles.load();
+        let limit = limits.get(&stated.user.0).filter(|limit| stated.expires_at <= limit.until);
+        Some(limit.map_or(stated.rank, |limit| limit.rank.min(stated.rank)))
     }
 
     /// Takes in revocations, in any order and however often.
     pub(crate) fn apply(&self, revocations: &[Revocation], now_s: i64) {
         let changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ended: HashMap<usize, Vec<(SessionHash, i64)>> = HashMap::new();
-        let mut lowered = Vec::new();
+        let mut limits = Vec::new();
         for revocation in revocations {
             let until = revocation.until_s.min(now_s + UNTIL_MAX_S);
             match &revocation.what {
@@ -126,20 +128,32 @@ impl Revocations {
                     let session = hash(session);
                     ended.entry(shard_of(&session)).or_default().push((session, until));
                 }
-                Some(What::RoleChange(change)) => match Rank::of(change.role()) {
-                    Some(rank) => lowered.push(((change.user_id, rank), until)),
+                Some(What::RoleChange(change)) => {
                     // A role that this release does not know is no right that it could grant.
-                    None => lowered.push(((change.user_id, Rank::Customer), until)),
-                },
+                    let rank = Rank::of(change.role()).unwrap_or(Rank::Customer);
+                    limits.push((change.user_id, Limit { seq: revocation.seq, rank, until }));
+                }
                 None => tracing::warn!(seq = revocation.seq, "a revocation of something unknown"),
             }
         }
         for (shard, sessions) in ended {
             let shard = &self.inner.sessions[shard];
-            shard.store(Arc::new(with(&shard.load(), sessions)));
+            let mut all = Ended::clone(&shard.load());
+            for (session, until) in sessions {
+                let known = all.entry(session).or_insert(until);
+                *known = until.max(*known);
+            }
+            shard.store(Arc::new(all));
         }
-        if !lowered.is_empty() {
-            self.inner.roles.store(Arc::new(with(&self.inner.roles.load(), lowered)));
+        if !limits.is_empty() {
+            let mut all = Limits::clone(&self.inner.roles.load());
+            for (user, limit) in limits {
+                let known = all.entry(user).or_insert(limit);
+                if known.seq < limit.seq {
+                    *known = limit;
+                }
+            }
+            self.inner.roles.store(Arc::new(all));
         }
         drop(changing);
     }
@@ -147,10 +161,11 @@ impl Revocations {
     /// Drops what no token can claim any more.
     pub(crate) fn forget_expired(&self, now_s: i64) {
         let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let matters = |until: i64| until + LEEWAY_S >= now_s;
         for shard in &self.inner.sessions {
-            forget(shard, now_s);
+            retain(shard, |until| matters(*until));
         }
-        forget(&self.inner.roles, now_s);
+        retain(&self.inner.roles, |limit| matters(limit.until));
     }
 
     /// Notes that accounts answered a question asked at `asked`.
@@ -196,24 +211,15 @@ fn hash(session_id: &str) -> SessionHash {
     hash
 }
 
-/// The map with more in it; the later end wins.
-fn with<K: Copy + Eq + std::hash::Hash>(
-    known: &HashMap<K, i64>,
-    more: impl IntoIterator<Item = (K, i64)>,
-) -> HashMap<K, i64> {
-    let mut all = known.clone();
-    for (key, until) in more {
-        let known = all.entry(key).or_insert(until);
-        *known = until.max(*known);
-    }
-    all
-}
-
-fn forget<K: Copy + Eq + std::hash::Hash>(map: &ArcSwap<HashMap<K, i64>>, now_s: i64) {
-    let matters = |until: &i64| *until + LEEWAY_S >= now_s;
+/// Leaves what `matters`; copies the map only when something does not.
+fn retain<K, V>(map: &ArcSwap<HashMap<K, V>>, matters: impl Fn(&V) -> bool)
+where
+    K: Copy + Eq + std::hash::Hash,
+    V: Copy,
+{
     let known = map.load();
-    if !known.values().all(matters) {
-        let left = known.iter().filter(|(_, until)| matters(until)).map(|(key, until)| (*key, *until));
+    if !known.values().all(&matters) {
+        let left = known.iter().filter(|(_, value)| matters(value)).map(|(key, value)| (*key, *value));
         map.store(Arc::new(left.collect()));
     }
 }
@@ -230,9 +236,9 @@ mod tests {
         Revocation { seq: 1, until_s, what: Some(What::SessionId(id.to_owned())) }
     }
 
-    fn role(user_id: i64, role: Role, until_s: i64) -> Revocation {
+    fn role(seq: u64, user_id: i64, role: Role, until_s: i64) -> Revocation {
         let change = RoleChange { user_id, role: role.into() };
-        Revocation { seq: 1, until_s, what: Some(What::RoleChange(change)) }
+        Revocation { seq, until_s, what: Some(What::RoleChange(change)) }
     }
 
     fn left(revocations: &Revocations, session_id: &str, rank: Rank, expires_at: i64) -> Option<Rank> {
@@ -256,22 +262,31 @@ mod tests {
     #[test]
     fn a_lowered_role_caps_the_tokens_of_before() {
         let revocations = Revocations::default();
-        revocations.apply(&[role(7, Role::Staff, NOW + 300)], NOW);
+        revocations.apply(&[role(4, 7, Role::Staff, NOW + 300)], NOW);
         assert_eq!(left(&revocations, "s", Rank::Admin, NOW + 300), Some(Rank::Staff));
         assert_eq!(left(&revocations, "s", Rank::Customer, NOW + 300), Some(Rank::Customer));
         assert_eq!(left(&revocations, "s", Rank::Admin, NOW + 301), Some(Rank::Admin), "issued after");
-        revocations.apply(&[role(7, Role::Unspecified, NOW + 400)], NOW);
+        // The newest change counts, in whatever order they arrive.
+        revocations
+            .apply(&[role(6, 7, Role::Unspecified, NOW + 400), role(5, 7, Role::Admin, NOW + 350)], NOW);
         assert_eq!(left(&revocations, "s", Rank::Admin, NOW + 400), Some(Rank::Customer));
-        // Raising somebody does not give their old tokens back what was taken from them.
-        revocations.apply(&[role(7, Role::Admin, NOW + 500)], NOW);
-        assert_eq!(left(&revocations, "s", Rank::Admin, NOW + 400), Some(Rank::Customer));
-        assert_eq!(left(&revocations, "s", Rank::Admin, NOW + 450), Some(Rank::Admin));
+        revocations.apply(&[role(8, 7, Role::Admin, NOW + 500)], NOW);
+        assert_eq!(
+            left(&revocations, "s", Rank::Admin, NOW + 400),
+            Some(Rank::Admin),
+            "what the user is now"
+        );
+        assert_eq!(
+            left(&revocations, "s", Rank::Staff, NOW + 400),
+            Some(Rank::Staff),
+            "no more than the token"
+        );
     }
 
     #[test]
     fn nothing_is_remembered_for_ever() {
         let revocations = Revocations::default();
-        revocations.apply(&[session("a", i64::MAX), role(7, Role::Staff, i64::MAX)], NOW);
+        revocations.apply(&[session("a", i64::MAX), role(1, 7, Role::Staff, i64::MAX)], NOW);
         revocations.forget_expired(NOW + UNTIL_MAX_S + LEEWAY_S + 1);
         assert_eq!(revocations.len(), 0);
     }

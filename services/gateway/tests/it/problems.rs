@@ -70,6 +70,11 @@ fn refusals_of_services() {
     check(Code::Unauthenticated, Call::Write, None, 401, "unauthenticated");
     check(Code::ResourceExhausted, Call::Read, None, 503, "overloaded");
     check(Code::Unavailable, Call::Read, None, 503, "upstream_unavailable");
+    check(Code::Unavailable, Call::Write, Some("overloaded"), 503, "overloaded");
+    check(Code::Unauthenticated, Call::Write, Some("invalid_credentials"), 401, "unauthenticated");
+    check(Code::Unauthenticated, Call::Write, Some("totp_required"), 401, "totp_required");
+    check(Code::PermissionDenied, Call::Write, Some("step_up_required"), 403, "step_up_required");
+    check(Code::InvalidArgument, Call::Write, Some("invalid_token"), 400, "invalid_token");
     check(Code::DeadlineExceeded, Call::Read, None, 504, "timeout");
     check(Code::Cancelled, Call::Read, None, 504, "timeout");
     check(Code::Unknown, Call::Write, Some("outcome_unknown"), 504, "timeout");

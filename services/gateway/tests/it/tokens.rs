@@ -19,7 +19,8 @@ async fn check(shop: &Shop, what: &str, token: &str) {
         let answer = request.header("authorization", format!("Bearer {token}")).send().await;
         let answer = answer.unwrap_or_else(|error| panic!("{what}: {error}"));
         let problem = check_problem(answer, 401, "unauthenticated").await;
-        assert!(!problem.to_string().contains(token), "{what}: the token is not repeated");
+        let repeated = token.len() > 20 && problem.to_string().contains(token);
+        assert!(!repeated, "{what}: the token is not repeated");
     }
     if token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.=".contains(&byte)) && token.len() < 4000
     {
@@ -147,18 +148,12 @@ async fn times_that_make_no_sense() {
     ] {
         check(&shop, &format!("{name} {value}"), &with(keys, name, value.clone())).await;
     }
-    let claims = keys.claims("admin", 7).to_string();
-    let infinite = claims.replace(&format!("\"exp\":{}", now + 300), "\"exp\":1e400");
-    if infinite != claims {
-        // Signed as it stands, which the test key does only to JSON: the signature cannot be right as well.
-        let good = keys.token("admin", 7);
-        let signature = good.rsplit('.').next().expect("three parts");
-        check(
-            &shop,
-            "1e400",
-            &format!("{}.{}.{signature}", part(&keys.header().to_string()), part(&infinite)),
-        )
-        .await;
+    let claims = keys.claims("admin", 7);
+    let ends = format!("\"exp\":{}", claims["exp"]);
+    for never in ["1e400", "1e1000000000", "99999999999999999999999999", "0x7fffffff", "Infinity"] {
+        let claims = claims.to_string().replace(&ends, &format!("\"exp\":{never}"));
+        assert!(claims.contains(never));
+        check(&shop, never, &sign_text(keys, &claims)).await;
     }
 }
 
