@@ -5,16 +5,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here and says where")]
 
+mod accounts;
+mod agenda;
 mod bad_input;
 mod cancellation;
 mod client;
 mod drain;
 mod freshness;
 mod health_proxy;
+mod isolation;
 mod measurements;
+mod mutations;
 mod otlp_sink;
 mod outages;
 mod read_path;
+mod security;
 mod shop;
 mod tracing;
 mod up;

@@ -24,6 +24,9 @@ pub(crate) enum Service {
     Catalog,
     Metrics,
     Invalidator,
+    Accounts,
+    Agenda,
+    Notifications,
     Gateway(usize),
 }
 
@@ -33,6 +36,9 @@ impl Service {
             Self::Catalog => "catalog",
             Self::Metrics => "metrics",
             Self::Invalidator => "cache-invalidator",
+            Self::Accounts => "accounts",
+            Self::Agenda => "agenda",
+            Self::Notifications => "notifications",
             Self::Gateway(_) => "gateway",
         }
     }
@@ -41,18 +47,33 @@ impl Service {
 /// How a shop differs from the usual one.
 pub(crate) struct Options {
     pub(crate) gateways: usize,
+    /// Further gateways, after the others, that keep nothing: what they say is what the services say.
+    pub(crate) uncached_gateways: usize,
     pub(crate) products: usize,
-    /// Further variables for every service.
+    /// Which services there are.
+    pub(crate) cast: Cast,
+    /// Further variables for every service; they win over the usual ones.
     pub(crate) environment: Vec<(&'static str, String)>,
     /// Delays every byte from the catalog to the gateways.
     pub(crate) catalog_answers_late_by: Option<Duration>,
+}
+
+/// The services of a shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cast {
+    /// What it takes to sell: accounts too, since they say who is staff.
+    Sellers,
+    /// All of them.
+    Everybody,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             gateways: 2,
+            uncached_gateways: 0,
             products: catalog::seed::DEMO_PRODUCTS,
+            cast: Cast::Sellers,
             environment: Vec::new(),
             catalog_answers_late_by: None,
         }
@@ -69,7 +90,10 @@ pub(crate) struct Shop {
     pub(crate) redis: testkit::Redis,
     pub(crate) nats: testkit::Nats,
     pub(crate) database: testkit::TestDatabase,
-    keys: testkit::jwt::TestKeys,
+    pub(crate) accounts_database: testkit::TestDatabase,
+    /// Of the agenda and of the notifications, in a shop with everybody.
+    pub(crate) people_databases: Option<(testkit::TestDatabase, testkit::TestDatabase)>,
+    pub(crate) keys: testkit::jwt::TestKeys,
     processes: HashMap<Service, Process>,
     gateways: Vec<SocketAddr>,
     folder: tempfile::TempDir,
@@ -88,15 +112,30 @@ impl Shop {
     }
 
     async fn start(options: Options) -> Self {
-        let (redis, nats, database, invalidator_database) = tokio::join!(
+        let (redis, nats, database, invalidator_database, accounts_database) = tokio::join!(
             testkit::Redis::start(),
             testkit::Nats::start(),
             testkit::database("catalog", &catalog::MIGRATOR),
             testkit::database("invalidator", &cache_invalidator::MIGRATOR),
+            testkit::database("accounts", &accounts::MIGRATOR),
         );
+        let people_databases = match options.cast {
+            Cast::Sellers => None,
+            Cast::Everybody => Some(tokio::join!(
+                testkit::database("agenda", &agenda::MIGRATOR),
+                testkit::database("notifications", &notifications::MIGRATOR),
+            )),
+        };
         catalog::seed::load(&database.url, options.products, |_| {}).await.unwrap();
+        // The one whose tokens the tests sign for every role: staff's sessions are looked up.
+        crate::accounts::insert(&mut accounts_database.admin().await, 1, "admin").await;
         let keys = testkit::jwt::key_set();
-        let [catalog_grpc, metrics_grpc, invalidator_grpc] = free_addresses();
+        let [catalog_grpc, metrics_grpc, invalidator_grpc, accounts_grpc, agenda_grpc, notifications_grpc] =
+            free_addresses();
+        let relays = match options.cast {
+            Cast::Sellers => "catalog,accounts",
+            Cast::Everybody => "catalog,accounts,agenda,notifications",
+        };
         let mut catalog_proxy = None;
         if let Some(delay) = options.catalog_answers_late_by {
             let proxy = FaultProxy::start(catalog_grpc).await;
@@ -107,7 +146,15 @@ impl Shop {
             ("REDIS_URL", redis.url()),
             ("NATS_URL", nats.url()),
             ("MESTRES_JWKS_FILE", keys.jwks_file.display().to_string()),
+            ("MESTRES_ASSERTION_JWKS_FILE", keys.assertions_file.display().to_string()),
             ("MESTRES_TOKEN_KEY", "5e".repeat(32)),
+            ("MESTRES_SECRET_KEY", "c0".repeat(32)),
+            ("MESTRES_RELAYS", relays.to_owned()),
+            // What is measured here is not how patient clients are.
+            ("MESTRES_LOAD_GENERATORS", "127.0.0.0/8".to_owned()),
+            ("MESTRES_ACCOUNTS_URL", format!("http://{accounts_grpc}")),
+            ("MESTRES_AGENDA_URL", format!("http://{agenda_grpc}")),
+            ("MESTRES_NOTIFICATIONS_URL", format!("http://{notifications_grpc}")),
             (
                 "MESTRES_CATALOG_URL",
                 format!("http://{}", catalog_proxy.as_ref().map_or(catalog_grpc, FaultProxy::addr)),
@@ -131,9 +178,36 @@ impl Shop {
                     ("MESTRES_DATABASE_URL", invalidator_database.url.clone()),
                 ],
             ),
+            (
+                Service::Accounts,
+                vec![
+                    ("MESTRES_GRPC_ADDR", accounts_grpc.to_string()),
+                    ("MESTRES_DATABASE_URL", accounts_database.url.clone()),
+                    ("MESTRES_SIGNING_KEY_FILE", keys.signing_key_file.display().to_string()),
+                    ("MESTRES_ASSERTION_KEY_FILE", assertion_key(&keys, "accounts")),
+                ],
+            ),
         ];
+        if let Some((agenda, notifications)) = &people_databases {
+            services.push((
+                Service::Agenda,
+                vec![
+                    ("MESTRES_GRPC_ADDR", agenda_grpc.to_string()),
+                    ("MESTRES_DATABASE_URL", agenda.url.clone()),
+                ],
+            ));
+            services.push((
+                Service::Notifications,
+                vec![
+                    ("MESTRES_GRPC_ADDR", notifications_grpc.to_string()),
+                    ("MESTRES_DATABASE_URL", notifications.url.clone()),
+                    ("MESTRES_ASSERTION_KEY_FILE", assertion_key(&keys, "notifications")),
+                    ("MESTRES_WEBHOOK_ALLOW_LOOPBACK", "1".to_owned()),
+                ],
+            ));
+        }
         let mut gateways = Vec::new();
-        for index in 0..options.gateways {
+        for index in 0..options.gateways + options.uncached_gateways {
             let [address] = free_addresses();
             gateways.push(address);
             services.push((
@@ -142,6 +216,8 @@ impl Shop {
                     ("MESTRES_HOST", address.ip().to_string()),
                     ("PORT", address.port().to_string()),
                     ("MESTRES_INSTANCE", format!("gateway-{index}")),
+                    ("MESTRES_ASSERTION_KEY_FILE", assertion_key(&keys, "gateway")),
+                    ("REDIS_CACHE_ENABLED", if index < options.gateways { "1" } else { "0" }.to_owned()),
                 ],
             ));
         }
@@ -149,6 +225,8 @@ impl Shop {
             redis,
             nats,
             database,
+            accounts_database,
+            people_databases,
             keys,
             processes: HashMap::new(),
             gateways,
@@ -161,9 +239,9 @@ impl Shop {
             let environment = common
                 .iter()
                 .cloned()
-                .chain(options.environment.iter().cloned())
                 .chain([("MESTRES_INTERNAL_HTTP_ADDR", internal.to_string())])
                 .chain(own)
+                .chain(options.environment.iter().cloned())
                 .collect();
             shop.processes.insert(service, Process { environment, child: None, internal });
             shop.spawn(service);
@@ -187,8 +265,30 @@ impl Shop {
         self.gateways[index]
     }
 
+    /// Where a service answers calls.
+    pub(crate) fn grpc_url(&self, service: Service) -> String {
+        let environment = &self.processes[&service].environment;
+        let address = environment.iter().find(|(name, _)| *name == "MESTRES_GRPC_ADDR");
+        format!("http://{}", address.unwrap().1)
+    }
+
+    /// The process of a service.
+    pub(crate) fn pid(&self, service: Service) -> u32 {
+        self.processes[&service].child.as_ref().unwrap().id()
+    }
+
     pub(crate) fn internal_address(&self, service: Service) -> SocketAddr {
         self.processes[&service].internal
+    }
+
+    /// A shop with every service.
+    pub(crate) async fn open_with_everybody() -> Self {
+        Self::open_with(Options { cast: Cast::Everybody, ..Options::default() }).await
+    }
+
+    /// An access token of that user, as a customer.
+    pub(crate) fn customer(&self, user: i64) -> String {
+        self.keys.token("customer", user)
     }
 
     /// An access token for a user with `role`: customer, staff or admin.
@@ -284,6 +384,11 @@ impl Drop for Shop {
             }
         }
     }
+}
+
+/// The file with the key that `issuer` signs its assertions with.
+fn assertion_key(keys: &testkit::jwt::TestKeys, issuer: &str) -> String {
+    keys.assertion_key_file(issuer).display().to_string()
 }
 
 /// Loopback addresses that nobody listens on. They are all reserved at once, so they differ.

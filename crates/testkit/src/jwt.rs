@@ -105,6 +105,11 @@ impl TestKeys {
         sign(&self.key, header, claims)
     }
 
+    /// The same of texts that need not even be JSON.
+    pub fn sign_text(&self, header: &str, claims: &str) -> String {
+        sign_text(&self.key, header, claims)
+    }
+
     /// The private key by which service `issuer` asserts, PKCS8 PEM.
     ///
     /// # Panics
@@ -211,7 +216,11 @@ fn public_jwk(key: &SigningKey, key_id: &str) -> Value {
 }
 
 fn sign(key: &SigningKey, header: &Value, claims: &Value) -> String {
-    let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    sign_text(key, &header.to_string(), &claims.to_string())
+}
+
+fn sign_text(key: &SigningKey, header: &str, claims: &str) -> String {
+    let part = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
     let signed = format!("{}.{}", part(header), part(claims));
     let signature = key.sign(signed.as_bytes());
     format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature.to_bytes()))

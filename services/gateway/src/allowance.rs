@@ -75,12 +75,10 @@ impl Doorkeeper {
 
 /// Tokens that a request takes.
 fn cost(route: Route, request: &Request) -> u64 {
-    if route == Route::Products && is_search(request.uri().query()) {
-        SEARCH_COST
-    } else if route.spec().template == "/api/v1/me/data" {
-        EXPORT_COST
-    } else {
-        1
+    match route {
+        Route::Products if is_search(request.uri().query()) => SEARCH_COST,
+        Route::MyData => EXPORT_COST,
+        _ => 1,
     }
 }
 

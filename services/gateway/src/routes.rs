@@ -12,10 +12,7 @@ use actix_web::web::{self, ServiceConfig};
 
 pub(crate) use self::tree::Segments;
 use self::tree::TREE;
-use crate::handlers::{
-    admin_products, admin_users, auth, health, my_addresses, my_data, my_profile, my_sessions, openapi,
-    password, performance, totp,
-};
+use crate::handlers::{admin_products, admin_users, admin_webhooks, auth, health, my_addresses, my_data, my_profile, my_sessions, notifications, openapi, password, performance, totp};
 
 /// What answers the `GET` of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +48,13 @@ const GET: Methods = (&["GET"], "GET, HEAD");
 const POST: Methods = (&["POST"], "POST");
 const PUT: Methods = (&["PUT"], "PUT");
 const DELETE: Methods = (&["DELETE"], "DELETE");
+const GET_PUT: Methods = (&["GET", "PUT"], "GET, HEAD, PUT");
 const GET_POST: Methods = (&["GET", "POST"], "GET, HEAD, POST");
 const GET_PATCH: Methods = (&["GET", "PATCH"], "GET, HEAD, PATCH");
 const GET_DELETE: Methods = (&["GET", "DELETE"], "GET, HEAD, DELETE");
+const PUT_DELETE: Methods = (&["PUT", "DELETE"], "PUT, DELETE");
 const PATCH_DELETE: Methods = (&["PATCH", "DELETE"], "PATCH, DELETE");
+const GET_PATCH_DELETE: Methods = (&["GET", "PATCH", "DELETE"], "GET, HEAD, PATCH, DELETE");
 const GET_PUT_PATCH_DELETE: Methods = (&["GET", "PUT", "PATCH", "DELETE"], "GET, HEAD, PUT, PATCH, DELETE");
 
 const SLA: Duration = Duration::from_millis(500);
@@ -108,7 +108,9 @@ routes! {
 
     Notifications           "/api/notifications"                      GET                  Own;
     MyNotifications         "/api/v1/notifications"                   GET                  Own;
-    NotificationPreferences "/api/v1/notifications/preferences"       GET                  Own;
+    NotificationPreferences "/api/v1/notifications/preferences"       GET_PUT              Own;
+    Notification            "/api/notifications/{id}"                 PUT_DELETE           Handler;
+    NotificationsReadAll    "/api/notifications/read-all"             POST                 Handler;
 
     Me                      "/api/v1/me"                              GET_PATCH            Own;
     MyAddresses             "/api/v1/me/addresses"                    GET_POST             Own;
@@ -135,6 +137,12 @@ routes! {
     AdminProducts           "/api/v1/admin/products"                  GET_POST             Handler;
     AdminProduct            "/api/v1/admin/products/{id}"             GET_PUT_PATCH_DELETE Handler;
     AdminProductPrices      "/api/v1/admin/products/{id}/prices"      PUT                  Handler;
+    AdminWebhooks           "/api/v1/admin/webhooks"                  GET_POST             Handler;
+    AdminWebhook            "/api/v1/admin/webhooks/{id}"             GET_PATCH_DELETE     Handler;
+    AdminWebhookTest        "/api/v1/admin/webhooks/{id}/test"        POST                 Handler;
+    AdminWebhookSecret      "/api/v1/admin/webhooks/{id}/rotate-secret" POST               Handler;
+    AdminWebhookDeliveries  "/api/v1/admin/webhooks/{id}/deliveries"  GET                  Handler;
+    AdminWebhookRedelivery  "/api/v1/admin/webhooks/deliveries/{id}/redeliver" POST        Handler;
     AdminUsers              "/api/v1/admin/users"                     GET                  Handler;
     AdminUser               "/api/v1/admin/users/{id}"                GET_PATCH            Handler;
     AdminUserLock           "/api/v1/admin/users/{id}/lock"           POST                 Handler;
@@ -186,10 +194,16 @@ impl Route {
     }
 
     /// Whether somebody tries to prove who they are, or asks for mail: counted per address whoever asks.
-    pub fn is_sign_in(self) -> bool {
-        let Some(action) = self.spec().template.strip_prefix("/api/v1/auth/") else { return false };
-        ["login", "register", "password/forgot", "password/reset", "email/verify", "step-up"]
-            .contains(&action)
+    pub const fn is_sign_in(self) -> bool {
+        matches!(
+            self,
+            Self::Login
+                | Self::Register
+                | Self::ForgotPassword
+                | Self::ResetPassword
+                | Self::VerifyEmail
+                | Self::StepUp
+        )
     }
 
     /// The one method a request counts under.
@@ -225,6 +239,17 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
                 .delete(admin_products::delete),
         )
         .service(at(Route::AdminProductPrices).put(admin_products::change_prices))
+        .service(at(Route::AdminWebhooks).get(admin_webhooks::list).post(admin_webhooks::create))
+        .service(
+            at(Route::AdminWebhook)
+                .get(admin_webhooks::get)
+                .patch(admin_webhooks::patch)
+                .delete(admin_webhooks::delete),
+        )
+        .service(at(Route::AdminWebhookTest).post(admin_webhooks::test))
+        .service(at(Route::AdminWebhookSecret).post(admin_webhooks::rotate_secret))
+        .service(at(Route::AdminWebhookDeliveries).get(admin_webhooks::deliveries))
+        .service(at(Route::AdminWebhookRedelivery).post(admin_webhooks::redeliver))
         .service(at(Route::AdminUsers).get(admin_users::list))
         .service(at(Route::AdminUser).get(admin_users::get).patch(admin_users::patch))
         .service(at(Route::AdminUserLock).post(admin_users::lock))
@@ -235,6 +260,9 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(at(Route::MySession).delete(my_sessions::revoke))
         .service(at(Route::MyData).get(my_data::export).delete(my_data::erase))
         .service(at(Route::MyDataJob).get(my_data::job))
+        .service(at(Route::NotificationPreferences).put(notifications::prefer))
+        .service(at(Route::NotificationsReadAll).post(notifications::mark_all))
+        .service(at(Route::Notification).put(notifications::mark).delete(notifications::delete))
         .service(at(Route::PerformanceMetrics).get(performance::metrics))
         .service(at(Route::HealthPerformance).get(performance::health))
         .service(at(Route::HealthLive).get(health::live))

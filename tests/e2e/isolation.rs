@@ -1,0 +1,223 @@
+//! Many users at once, clients that leave, a cache that comes and goes: nobody ever sees another's row.
+//!
+//! Every text that a user writes carries the user's own mark. An answer may carry its reader's mark and those of
+//! people who sent the reader something, and no other. The budget is small here; with
+//! `MESTRES_ISOLATION_REQUESTS=100000` it is the long run.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{agenda, client::Client, shop::Shop};
+
+const USERS: i64 = 200;
+const FIRST_USER: i64 = 1_000;
+const REQUESTS_DEFAULT: u64 = 6_000;
+/// Requests under way at once.
+const LANES: u64 = 24;
+
+/// What one run saw.
+#[derive(Default)]
+struct Tally {
+    sent: AtomicU64,
+    cancelled: AtomicU64,
+    hits: AtomicU64,
+    foreign_refused: AtomicU64,
+    failures: Mutex<Vec<String>>,
+    crossings: Mutex<Vec<String>>,
+    /// Ids that anybody has made, so that others ask for them.
+    made: Mutex<Vec<(String, i64)>>,
+}
+
+fn mark(user: i64) -> String {
+    format!("marca-{user}-")
+}
+
+/// The users whose marks a text carries.
+fn marks(text: &str) -> BTreeSet<i64> {
+    text.split("marca-").skip(1).filter_map(|rest| rest.split_once('-')?.0.parse().ok()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "the figures of a long run")]
+async fn nobody_sees_anothers_rows() {
+    let requests = bootstrap::config::parsed("MESTRES_ISOLATION_REQUESTS", REQUESTS_DEFAULT).unwrap();
+    let shop = Shop::open_with_everybody().await;
+    let tokens: Vec<String> = (0..USERS).map(|user| shop.customer(FIRST_USER + user)).collect();
+    let tokens = Arc::new(tokens);
+    let tally = Arc::new(Tally::default());
+    let gateways = [shop.client(0), shop.client(1)];
+    let lanes: Vec<_> = (0..LANES)
+        .map(|lane| {
+            let (tokens, tally, gateways) = (Arc::clone(&tokens), Arc::clone(&tally), gateways.clone());
+            let share = requests / LANES;
+            tokio::spawn(async move {
+                let mut dice = fastrand::Rng::with_seed(lane);
+                for _ in 0..share {
+                    let user = dice.i64(0..USERS);
+                    let client = gateways[dice.usize(0..2)]
+                        .clone()
+                        .with_bearer(tokens[usize::try_from(user).unwrap()].clone());
+                    one_request(&mut dice, FIRST_USER + user, &client, &tally).await;
+                }
+            })
+        })
+        .collect();
+    // Meanwhile the shared tier goes away and comes back.
+    let restarts = async {
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            shop.redis.kill().await;
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            shop.redis.restart().await;
+        }
+    };
+    let (done, ()) = tokio::join!(futures_util::future::join_all(lanes), restarts);
+    for lane in done {
+        lane.unwrap();
+    }
+    let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    println!(
+        "isolation: {} requests by {USERS} users, {} cancelled, {} answered from the cache, {} foreign ids refused, \
+         {} crossings, {} failures",
+        read(&tally.sent),
+        read(&tally.cancelled),
+        read(&tally.hits),
+        read(&tally.foreign_refused),
+        tally.crossings.lock().unwrap().len(),
+        tally.failures.lock().unwrap().len(),
+    );
+    assert_eq!(*tally.crossings.lock().unwrap(), Vec::<String>::new());
+    let failures = tally.failures.lock().unwrap();
+    assert!(failures.is_empty(), "{} failures: {:?}", failures.len(), &failures[..failures.len().min(5)]);
+    // A run that hit no cache, cancelled nothing or asked for nobody else's proves nothing.
+    assert!(read(&tally.hits) > requests / 20, "{} hits", read(&tally.hits));
+    assert!(read(&tally.cancelled) > requests / 50, "{} cancelled", read(&tally.cancelled));
+    assert!(read(&tally.foreign_refused) > requests / 50, "{} foreign", read(&tally.foreign_refused));
+}
+
+/// One random request of `user`, perhaps cut short.
+async fn one_request(dice: &mut fastrand::Rng, user: i64, client: &Client, tally: &Tally) {
+    let text = format!("{}{}", mark(user), dice.u32(..));
+    let foreign = {
+        let made = tally.made.lock().unwrap();
+        (!made.is_empty()).then(|| made[dice.usize(0..made.len())].clone())
+    };
+    let other = FIRST_USER + dice.i64(0..USERS);
+    let lists = [
+        "/api/events",
+        "/api/professionals",
+        "/api/reports",
+        "/api/notifications",
+        "/api/v1/agenda/events",
+        "/api/v1/agenda/reports?role=receiver",
+        "/api/events.ics",
+        "/api/v1/notifications/preferences",
+    ];
+    let (method, path, body) = match dice.u32(0..100) {
+        0..50 => (Method::GET, lists[dice.usize(0..lists.len())].to_owned(), None),
+        50..62 => {
+            let (start, day) = (dice.u32(0..20), dice.u32(1..29));
+            let mut body = agenda::event(&text, None, day);
+            body["startsAt"] = json!(format!("2031-03-{day:02}T{start:02}:00:00.000Z"));
+            body["endsAt"] = json!(format!("2031-03-{day:02}T{start:02}:30:00.000Z"));
+            (Method::POST, "/api/events".to_owned(), Some(body))
+        }
+        62..68 => {
+            let body = json!({ "name": text, "specialty": "barista" });
+            (Method::POST, "/api/professionals".to_owned(), Some(body))
+        }
+        68..74 if other != user => {
+            (Method::POST, "/api/reports".to_owned(), Some(agenda::report(other, &text)))
+        }
+        74..78 => (Method::POST, "/api/notifications/read-all".to_owned(), Some(json!({}))),
+        _ => {
+            let Some((path, _owner)) = foreign else { return };
+            let method = if dice.u32(0..10) == 0 { Method::DELETE } else { Method::GET };
+            (method, path, None)
+        }
+    };
+    let asked_for_one = path.split('/').count() > 3 && path.as_bytes()[path.len() - 1].is_ascii_digit();
+    let mut request = client.request(method.clone(), &path);
+    if let Some(body) = &body {
+        request = request.json(body);
+    }
+    if method == Method::DELETE {
+        request = request.header("if-match", "\"e-0-v0\"");
+    }
+    tally.sent.fetch_add(1, Ordering::Relaxed);
+    let answering = Client::try_send(request);
+    let answered = if dice.u32(0..10) == 0 {
+        // The connection is dropped with the future.
+        let patience = Duration::from_micros(dice.u64(50..15_000));
+        match tokio::time::timeout(patience, answering).await {
+            Ok(answered) => answered,
+            Err(_left) => {
+                tally.cancelled.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        }
+    } else {
+        answering.await
+    };
+    let answer = match answered {
+        Ok(answer) => answer,
+        Err(error) => {
+            tally.failures.lock().unwrap().push(format!("{method} {path}: {error:?}"));
+            return;
+        }
+    };
+    if answer.status.is_server_error() {
+        tally.failures.lock().unwrap().push(format!("{method} {path}: {} {}", answer.status, answer.text()));
+    }
+    if answer.headers.get("x-cache-hit").is_some_and(|hit| hit == "true") {
+        tally.hits.fetch_add(1, Ordering::Relaxed);
+    }
+    if asked_for_one && matches!(answer.status.as_u16(), 403 | 404 | 412) {
+        tally.foreign_refused.fetch_add(1, Ordering::Relaxed);
+    }
+    let text = answer.text();
+    let allowed = allowed_marks(user, &path, &answer.body);
+    let strangers: Vec<i64> = marks(&text).into_iter().filter(|seen| !allowed.contains(seen)).collect();
+    if !strangers.is_empty() {
+        tally.crossings.lock().unwrap().push(format!("{user} saw {strangers:?} by {method} {path}: {text}"));
+    }
+    if answer.status == 201
+        && let Some(location) = answer.headers.get("location")
+    {
+        let location = location.to_str().unwrap().to_owned();
+        tally.made.lock().unwrap().push((location, user));
+    }
+}
+
+/// The reader's own mark; in reports and notifications also those of people who sent the reader something, which
+/// each item says itself.
+fn allowed_marks(user: i64, path: &str, body: &[u8]) -> BTreeSet<i64> {
+    let mut allowed = BTreeSet::from([user]);
+    let Ok(json) = serde_json::from_slice::<Value>(body) else { return allowed };
+    if path.contains("reports") {
+        let items = match &json {
+            Value::Array(items) => items.clone(),
+            Value::Object(_) => json
+                .pointer("/data/reports")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_else(|| vec![json.pointer("/data/report").unwrap_or(&json).clone()]),
+            _ => Vec::new(),
+        };
+        for item in items {
+            if item["receiverId"] == user {
+                allowed.extend(item["senderId"].as_i64());
+            }
+        }
+    }
+    allowed
+}

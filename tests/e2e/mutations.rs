@@ -1,0 +1,434 @@
+//! Every change against every cached read: after a change, its writer's next read on another gateway says what
+//! the origin says.
+//!
+//! The pairs are generated: each route that the cache answers times each route that changes something. A route
+//! that is added without a line here fails the test of completeness below.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gateway::routes::{Route, Source};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    agenda,
+    client::{Answer, Client},
+    shop::{Cast, Options, Shop},
+};
+
+/// The writer's gateway, the reader's, and one without a cache: what it says is the truth.
+const WRITER: usize = 0;
+const READER: usize = 1;
+const ORIGIN: usize = 2;
+
+/// Who reads and writes: a customer, and the other side of a report.
+const USER: i64 = 41;
+const OTHER: i64 = 42;
+
+/// Routes that change nothing that a cached answer shows; the reason beside each.
+const NOT_SHOWN: [(&str, &str); 27] = [
+    ("/api/v1/auth/register", "nobody shows who has an account"),
+    ("/api/v1/auth/login", "a session is no cached resource"),
+    ("/api/v1/auth/refresh", "a session is no cached resource"),
+    ("/api/v1/auth/logout", "a session is no cached resource"),
+    ("/api/v1/auth/logout-all", "a session is no cached resource"),
+    ("/api/v1/auth/password/forgot", "sends a mail"),
+    ("/api/v1/auth/password/reset", "passwords are not shown"),
+    ("/api/v1/auth/email/verify", "tested with its mail in accounts.rs"),
+    ("/api/v1/auth/step-up", "a session is no cached resource"),
+    ("/api/v1/me/password", "passwords are not shown"),
+    ("/api/v1/me/totp", "a secret that is not in force yet"),
+    ("/api/v1/me/totp/confirm", "tested with its code in accounts.rs"),
+    ("/api/v1/me/totp/disable", "tested with its code in accounts.rs"),
+    ("/api/v1/me/sessions/{id}", "sessions are never cached"),
+    ("/api/v1/me/data", "jobs are never cached"),
+    ("/api/v1/admin/users/{id}", "tested with a fresh login in accounts.rs"),
+    ("/api/v1/admin/users/{id}/lock", "tested with a fresh login in accounts.rs"),
+    ("/api/v1/admin/webhooks", "endpoints are never cached"),
+    ("/api/v1/admin/webhooks/{id}", "endpoints are never cached"),
+    ("/api/v1/admin/webhooks/{id}/test", "endpoints are never cached"),
+    ("/api/v1/admin/webhooks/{id}/rotate-secret", "endpoints are never cached"),
+    ("/api/v1/admin/webhooks/deliveries/{id}/redeliver", "deliveries are never cached"),
+    ("/api/v1/agenda/events", "the same handler as /api/events"),
+    ("/api/v1/agenda/events/{id}", "the same handler as /api/events/{id}"),
+    ("/api/v1/agenda/professionals", "the same handler as /api/professionals"),
+    ("/api/v1/agenda/reports", "the same handler as /api/reports"),
+    ("/api/v1/agenda/professionals/{id}", "the same handler as /api/professionals/{id}"),
+];
+
+/// A change that a test can make again and again.
+struct Change {
+    name: &'static str,
+    /// The routes and methods it goes through.
+    covers: &'static [(&'static str, &'static str)],
+}
+
+const CHANGES: [Change; 20] = [
+    Change { name: "create event", covers: &[("POST", "/api/events")] },
+    Change { name: "update event", covers: &[("PUT", "/api/events/{id}")] },
+    Change { name: "delete event", covers: &[("DELETE", "/api/events/{id}")] },
+    Change { name: "create professional", covers: &[("POST", "/api/professionals")] },
+    Change { name: "rename professional", covers: &[("PUT", "/api/professionals/{id}")] },
+    Change { name: "delete professional", covers: &[("DELETE", "/api/professionals/{id}")] },
+    Change { name: "send report", covers: &[("POST", "/api/reports")] },
+    Change { name: "edit report", covers: &[("PUT", "/api/reports/{id}")] },
+    Change { name: "delete report", covers: &[("DELETE", "/api/reports/{id}")] },
+    Change { name: "read notification", covers: &[("PUT", "/api/notifications/{id}")] },
+    Change { name: "read all notifications", covers: &[("POST", "/api/notifications/read-all")] },
+    Change { name: "delete notification", covers: &[("DELETE", "/api/notifications/{id}")] },
+    Change { name: "change preferences", covers: &[("PUT", "/api/v1/notifications/preferences")] },
+    Change { name: "rename user", covers: &[("PATCH", "/api/v1/me")] },
+    Change { name: "add address", covers: &[("POST", "/api/v1/me/addresses")] },
+    Change { name: "edit address", covers: &[("PATCH", "/api/v1/me/addresses/{id}")] },
+    Change { name: "delete address", covers: &[("DELETE", "/api/v1/me/addresses/{id}")] },
+    Change { name: "create product", covers: &[("POST", "/api/v1/admin/products")] },
+    Change {
+        name: "edit product",
+        covers: &[
+            ("PUT", "/api/v1/admin/products/{id}"),
+            ("PATCH", "/api/v1/admin/products/{id}"),
+            ("PUT", "/api/v1/admin/products/{id}/prices"),
+        ],
+    },
+    Change { name: "delete product", covers: &[("DELETE", "/api/v1/admin/products/{id}")] },
+];
+
+/// Something of everything, so that every change has an object.
+struct World {
+    shop: Shop,
+    writer: Client,
+    staff: Client,
+    event: i64,
+    professional: i64,
+    report: i64,
+    product: i64,
+    address: i64,
+}
+
+impl World {
+    async fn open() -> Self {
+        let shop = Shop::open_with(Options {
+            gateways: 2,
+            uncached_gateways: 1,
+            cast: Cast::Everybody,
+            ..Options::default()
+        })
+        .await;
+        crate::accounts::customer(&shop, USER).await;
+        let writer = shop.client(WRITER).with_bearer(shop.customer(USER));
+        let staff = shop.client(WRITER).with_bearer(shop.token("staff"));
+        let product = created(&crate::freshness::create(&staff, "cafe-mutante", 2).await, "/data/product/id");
+        let mut world =
+            Self { shop, writer, staff, event: 0, professional: 0, report: 0, product, address: 0 };
+        world.professional = world.create_professional("Ana").await;
+        world.event = world.create_event(1).await;
+        world.report = world.create_report().await;
+        world.address = created(&world.add_address().await, "/data/address/id");
+        // Two notifications, from reports of the other one.
+        let other = world.shop.client(WRITER).with_bearer(world.shop.customer(OTHER));
+        for _ in 0..3 {
+            let report = agenda::report(USER, "recebido");
+            assert_eq!(other.write(Method::POST, "/api/reports", None, &report).await.status, 201);
+        }
+        world.wait_for_notifications(3).await;
+        world
+    }
+
+    async fn wait_for_notifications(&self, count: usize) {
+        let origin = self.reader(ORIGIN, None);
+        testkit::eventually(std::time::Duration::from_secs(15), "the notifications", async || {
+            let all = origin.get("/api/notifications?limit=100").await.json();
+            (all.as_array().unwrap().len() >= count).then_some(())
+        })
+        .await;
+    }
+
+    fn reader(&self, gateway: usize, token: Option<&str>) -> Client {
+        let client = self.shop.client(gateway).with_bearer(self.shop.customer(USER));
+        match token {
+            Some(token) => client.with_cache_token(token),
+            None => client,
+        }
+    }
+
+    async fn create_professional(&self, name: &str) -> i64 {
+        let body = json!({ "name": name, "specialty": "barista" });
+        created(&self.writer.write(Method::POST, "/api/professionals", None, &body).await, "/id")
+    }
+
+    async fn create_event(&self, day: u32) -> i64 {
+        let body = agenda::event("Degustação", Some(self.professional), day);
+        created(&self.writer.write(Method::POST, "/api/events", None, &body).await, "/id")
+    }
+
+    async fn create_report(&self) -> i64 {
+        let body = agenda::report(OTHER, "enviado");
+        created(&self.writer.write(Method::POST, "/api/reports", None, &body).await, "/id")
+    }
+
+    async fn add_address(&self) -> Answer {
+        let body = json!({
+            "recipient": "Ana", "line1": "Rua A, 1", "city": "São Paulo", "state": "SP",
+            "postal_code": "01310100"
+        });
+        self.writer.write(Method::POST, "/api/v1/me/addresses", None, &body).await
+    }
+
+    /// Every cached read there is, as the user would ask for it.
+    fn reads(&self) -> Vec<String> {
+        let Self { event, professional, report, product, .. } = self;
+        let mut reads: Vec<String> = [
+            "/api/events",
+            "/api/events?page=2&limit=1",
+            "/api/events?kind=degustacao",
+            "/api/events.ics",
+            "/api/professionals",
+            "/api/professionals?specialty=barista",
+            "/api/reports",
+            "/api/reports?role=sender",
+            "/api/reports?role=receiver",
+            "/api/notifications",
+            "/api/notifications?unread=true",
+            "/api/v1/notifications",
+            "/api/v1/notifications/preferences",
+            "/api/v1/agenda/events",
+            "/api/v1/agenda/professionals",
+            "/api/v1/agenda/reports",
+            "/api/v1/me",
+            "/api/v1/me/addresses",
+            "/api/v1/products",
+            "/api/v1/products?sort=price",
+            "/api/v1/products?search=mutante",
+            "/api/v1/products/featured",
+            "/api/v1/products/new",
+            "/api/v1/products/by-slug/cafe-mutante",
+            "/api/v1/categories",
+            "/api/v1/categories/2",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        reads.push(format!("/api/events/{event}"));
+        reads.push(format!("/api/v1/agenda/events/{event}"));
+        reads.push(format!("/api/professionals/{professional}"));
+        reads.push(format!("/api/v1/agenda/professionals/{professional}"));
+        reads.push(format!("/api/reports/{report}"));
+        reads.push(format!("/api/v1/agenda/reports/{report}"));
+        reads.push(format!("/api/v1/products/{product}"));
+        reads
+    }
+
+    /// Makes a change on the writer's gateway.
+    async fn make(&mut self, change: &str) -> Answer {
+        let Self { event, professional, report, product, address, .. } = *self;
+        let writer = self.writer.clone();
+        match change {
+            "create event" => {
+                let body = agenda::event("Aula nova", None, 20);
+                writer.write(Method::POST, "/api/events", None, &body).await
+            }
+            "update event" => {
+                let body = agenda::event("Aula mudada", Some(professional), 2);
+                edit(&writer, &format!("/api/events/{event}"), Method::PUT, &body).await
+            }
+            "delete event" => {
+                let doomed = self.create_event(25).await;
+                self.event = doomed;
+                delete(&writer, &format!("/api/events/{doomed}")).await
+            }
+            "create professional" => {
+                let body = json!({ "name": "Bia", "specialty": "produtor" });
+                writer.write(Method::POST, "/api/professionals", None, &body).await
+            }
+            "rename professional" => {
+                let body = json!({ "name": "Ana Maria", "specialty": "q_grader" });
+                edit(&writer, &format!("/api/professionals/{professional}"), Method::PUT, &body).await
+            }
+            "delete professional" => {
+                let doomed = self.create_professional("Caio").await;
+                delete(&writer, &format!("/api/professionals/{doomed}")).await
+            }
+            "send report" => {
+                writer.write(Method::POST, "/api/reports", None, &agenda::report(OTHER, "mais um")).await
+            }
+            "edit report" => {
+                let body = agenda::report_fields("mudado");
+                edit(&writer, &format!("/api/reports/{report}"), Method::PUT, &body).await
+            }
+            "delete report" => delete(&writer, &format!("/api/reports/{report}")).await,
+            "read notification" | "delete notification" => {
+                let all = self.reader(ORIGIN, None).get("/api/notifications?unread=true").await.json();
+                let path = format!("/api/notifications/{}", all[0]["id"]);
+                if change == "read notification" {
+                    writer.write(Method::PUT, &path, None, &json!({ "read": true })).await
+                } else {
+                    Client::send(writer.request(Method::DELETE, &path)).await
+                }
+            }
+            "read all notifications" => {
+                writer.write(Method::POST, "/api/notifications/read-all", None, &json!({})).await
+            }
+            "change preferences" => {
+                let path = "/api/v1/notifications/preferences";
+                let now = writer.get(path).await.json()["data"]["preferences"].clone();
+                let first = &now[0];
+                let turned = json!({ "preferences": [{
+                    "kind": first["kind"],
+                    "in_app": first["in_app"],
+                    "email": !first["email"].as_bool().unwrap(),
+                }] });
+                writer.write(Method::PUT, path, None, &turned).await
+            }
+            "rename user" => {
+                let version = writer.get("/api/v1/me").await.json()["data"]["user"]["version"].clone();
+                let tag = format!("\"u-{USER}-v{version}\"");
+                writer.write(Method::PATCH, "/api/v1/me", Some(&tag), &json!({ "name": "Outra" })).await
+            }
+            "add address" => self.add_address().await,
+            "edit address" => {
+                let path = format!("/api/v1/me/addresses/{address}");
+                writer.write(Method::PATCH, &path, None, &json!({ "line1": "Rua B, 2" })).await
+            }
+            "delete address" => {
+                let path = format!("/api/v1/me/addresses/{address}");
+                Client::send(writer.request(Method::DELETE, &path)).await
+            }
+            "create product" => crate::freshness::create(&self.staff, "cafe-mutante-2", 2).await,
+            "edit product" => {
+                let path = format!("/api/v1/admin/products/{product}");
+                let renamed =
+                    edit(&self.staff, &path, Method::PATCH, &json!({ "name": "Mutante mudado" })).await;
+                assert_eq!(renamed.status, 200, "{}", renamed.text());
+                self.staff.change_price(product, 4_321).await
+            }
+            "delete product" => delete(&self.staff, &format!("/api/v1/admin/products/{product}")).await,
+            unknown => panic!("nobody knows how to {unknown}"),
+        }
+    }
+}
+
+/// The id in the answer of a creation.
+#[track_caller]
+fn created(answer: &Answer, pointer: &str) -> i64 {
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    answer.json().pointer(pointer).and_then(Value::as_i64).unwrap_or_else(|| panic!("{}", answer.text()))
+}
+
+/// Reads the version and writes for it.
+async fn edit(client: &Client, path: &str, method: Method, body: &Value) -> Answer {
+    let tag = agenda::version_tag(client, path).await;
+    client.write(method, path, Some(&tag), body).await
+}
+
+async fn delete(client: &Client, path: &str) -> Answer {
+    let tag = agenda::version_tag(client, path).await;
+    Client::send(client.request(Method::DELETE, path).header("if-match", tag)).await
+}
+
+/// What an answer says, without what may differ between two answers that say the same.
+fn said(answer: &Answer) -> (u16, String) {
+    let status = answer.status.as_u16();
+    match serde_json::from_slice::<Value>(&answer.body) {
+        Ok(mut json) => {
+            if let Some(search) = json.pointer_mut("/data/search") {
+                search["took_ms"] = Value::Null;
+            }
+            json["request_id"].take();
+            (status, json.to_string())
+        }
+        // The calendar says when it was made.
+        Err(_) => {
+            let text = answer.text();
+            let lines = text.lines().filter(|line| !line.starts_with("DTSTAMP"));
+            (status, lines.collect::<Vec<_>>().join("\n"))
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_every_change_every_cached_read_says_what_the_origin_says() {
+    let mut world = Box::pin(World::open()).await;
+    let mut pairs = 0;
+    for change in &CHANGES {
+        let reads = world.reads();
+        let mut before = BTreeMap::new();
+        for read in &reads {
+            // Twice: what is compared below must have been in the cache.
+            let reader = world.reader(READER, None);
+            reader.get(read).await;
+            let held = reader.get(read).await;
+            assert!(held.is_hit(), "{read} is not cached: {:?} {}", held.headers, held.text());
+            before.insert(read.clone(), said(&held));
+        }
+        let changed = Box::pin(world.make(change.name)).await;
+        assert!(changed.status.is_success(), "{}: {} {}", change.name, changed.status, changed.text());
+        let token = changed.header("x-cache-token").to_owned();
+        let mut visible = 0;
+        for read in &reads {
+            let now = said(&world.reader(READER, Some(&token)).get(read).await);
+            let truth = said(&world.reader(ORIGIN, None).get(read).await);
+            assert_eq!(now, truth, "{read} is stale after: {}", change.name);
+            visible += usize::from(before[read] != truth);
+            pairs += 1;
+        }
+        assert!(visible > 0, "{} changed nothing that a read shows", change.name);
+    }
+    assert!(pairs > 500, "{pairs}");
+}
+
+/// Whoever adds a cached read or a change must add it above.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_route_is_forgotten() {
+    let changes: BTreeSet<(&str, &str)> =
+        CHANGES.iter().flat_map(|change| change.covers.iter().copied()).collect();
+    let not_shown: BTreeSet<&str> = NOT_SHOWN.iter().map(|(path, _reason)| *path).collect();
+    for route in Route::ALL {
+        let spec = route.spec();
+        for method in spec.methods.iter().filter(|method| **method != "GET") {
+            let known = changes.contains(&(*method, spec.template)) || not_shown.contains(spec.template);
+            assert!(known, "{method} {} is compared with no read", spec.template);
+        }
+    }
+    for template in &not_shown {
+        assert!(
+            Route::ALL.iter().any(|route| route.spec().template == *template),
+            "{template} is no route any more"
+        );
+    }
+    // Reads are found the way a request finds its route.
+    let sample = [
+        "/api/events",
+        "/api/events.ics",
+        "/api/events/1",
+        "/api/professionals",
+        "/api/professionals/1",
+        "/api/reports",
+        "/api/reports/1",
+        "/api/notifications",
+        "/api/v1/notifications",
+        "/api/v1/notifications/preferences",
+        "/api/v1/agenda/events",
+        "/api/v1/agenda/events/1",
+        "/api/v1/agenda/professionals",
+        "/api/v1/agenda/professionals/1",
+        "/api/v1/agenda/reports",
+        "/api/v1/agenda/reports/1",
+        "/api/v1/agenda/events.ics",
+        "/api/v1/me",
+        "/api/v1/me/addresses",
+        "/api/v1/products",
+        "/api/v1/products/featured",
+        "/api/v1/products/new",
+        "/api/v1/products/1",
+        "/api/v1/products/by-slug/a",
+        "/api/v1/categories",
+        "/api/v1/categories/1",
+        // Content addressed: no change can make it stale.
+        "/images/a.svg",
+    ];
+    let read: Vec<Route> =
+        sample.iter().map(|path| Route::find(path).unwrap_or_else(|| panic!("{path}")).0).collect();
+    let cached = |route: &&Route| matches!(route.spec().source, Source::Shared | Source::Own);
+    for route in Route::ALL.iter().filter(cached) {
+        assert!(read.contains(route), "{} is cached and read by no test", route.spec().template);
+    }
+}
