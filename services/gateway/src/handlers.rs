@@ -31,6 +31,7 @@
 pub mod account;
 pub mod admin_products;
 pub mod admin_users;
+pub mod admin_webhooks;
 pub mod auth;
 pub mod categories;
 pub mod health;
@@ -39,6 +40,7 @@ pub mod my_addresses;
 pub mod my_data;
 pub mod my_profile;
 pub mod my_sessions;
+pub mod notifications;
 pub mod openapi;
 pub mod password;
 pub mod performance;
@@ -148,6 +150,8 @@ async fn own(personal: &Personal, origin: Origin, tags: &mut Vec<Tag>) -> Result
     match &personal.question {
         Question::Profile => account::profile(origin).await,
         Question::Addresses => account::addresses(origin).await,
+        Question::Notifications { pages, shown } => notifications::list(origin, *pages, *shown).await,
+        Question::NotificationPreferences => notifications::preferences(origin).await,
         // Until the services' own functions are connected here.
         Question::Events { .. }
         | Question::Event { .. }
@@ -155,9 +159,7 @@ async fn own(personal: &Personal, origin: Origin, tags: &mut Vec<Tag>) -> Result
         | Question::Professionals { .. }
         | Question::Professional { .. }
         | Question::Reports { .. }
-        | Question::Report { .. }
-        | Question::Notifications { .. }
-        | Question::NotificationPreferences => {
+        | Question::Report { .. } => {
             tags.clear();
             Err(Error::UpstreamUnavailable)
         }

@@ -12,7 +12,10 @@ use actix_web::web::{self, ServiceConfig};
 
 pub(crate) use self::tree::Segments;
 use self::tree::TREE;
-use crate::handlers::{admin_products, admin_users, admin_webhooks, auth, health, my_addresses, my_data, my_profile, my_sessions, notifications, openapi, password, performance, totp};
+use crate::handlers::{
+    admin_products, admin_users, admin_webhooks, auth, health, my_addresses, my_data, my_profile,
+    my_sessions, notifications, openapi, password, performance, totp,
+};
 
 /// What answers the `GET` of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

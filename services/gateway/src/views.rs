@@ -2,6 +2,7 @@
 
 mod account;
 mod format;
+mod notification;
 
 use proto::catalog::v1 as catalog;
 use serde::Serialize;
@@ -9,8 +10,9 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 pub use self::account::{Address, DataJob, Session, User};
-use self::format::timestamp;
+pub(crate) use self::format::timestamp;
 pub use self::format::{formatted, rfc3339};
+pub use self::notification::{Notification, Preference};
 use crate::query::Subset;
 
 /// An amount of money in minor units.

@@ -12,10 +12,10 @@
 //! | `INVALID_ARGUMENT` | `invalid_value`, `offset_too_deep`, `unknown_kind`, `unknown_template`, `variable_missing`, `version_required` |
 //! | `NOT_FOUND` | `notification_not_found`, `endpoint_not_found`, `delivery_not_found` |
 //! | `ABORTED` | `version_mismatch`; `mc-current-version` holds the current one |
-//! | `FAILED_PRECONDITION` | `endpoint_disabled` |
+//! | `FAILED_PRECONDITION` | `endpoint_disabled`, `too_many_endpoints` |
 //! | `UNAUTHENTICATED` | `unauthenticated` |
 //! | `PERMISSION_DENIED` | `permission_denied` |
-//! | `RESOURCE_EXHAUSTED` | `too_many_streams`, `slow_reader`, `too_many_endpoints` |
+//! | `RESOURCE_EXHAUSTED` | `too_many_streams`, `slow_reader` |
 //! | `UNAVAILABLE` | `database_busy`, `database_unavailable`, `database_conflict`, `streams_full`, `draining`: nothing was done |
 //! | `DEADLINE_EXCEEDED` | `deadline_exceeded`: nothing was done |
 //! | `UNKNOWN` | `outcome_unknown`: it may have been done |

@@ -10,8 +10,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::{
-    account, admin_products, admin_users, auth, categories, health, images, my_addresses, my_data,
-    my_profile, my_sessions, password, performance, products, totp,
+    account, admin_products, admin_users, admin_webhooks, auth, categories, health, images, my_addresses,
+    my_data, my_profile, my_sessions, notifications, password, performance, products, totp,
 };
 use crate::error::Error;
 use crate::negotiation::{Encoding, none_match_names};
@@ -95,6 +95,22 @@ pub struct ProblemField {
         admin_products::patch,
         admin_products::delete,
         admin_products::change_prices,
+        admin_webhooks::list,
+        admin_webhooks::create,
+        admin_webhooks::get,
+        admin_webhooks::patch,
+        admin_webhooks::delete,
+        admin_webhooks::test,
+        admin_webhooks::rotate_secret,
+        admin_webhooks::deliveries,
+        admin_webhooks::redeliver,
+        notifications::list,
+        notifications::list_enveloped,
+        notifications::mark,
+        notifications::mark_all,
+        notifications::delete,
+        notifications::preferences,
+        notifications::prefer,
         performance::metrics,
         performance::health,
         health::live,

@@ -23,7 +23,7 @@ pub fn formatted(amount: i64, currency: &str) -> String {
 }
 
 /// RFC 3339 in UTC with milliseconds; the epoch when absent.
-pub(super) fn timestamp(timestamp: Option<&prost_types::Timestamp>) -> String {
+pub(crate) fn timestamp(timestamp: Option<&prost_types::Timestamp>) -> String {
     let nanos = timestamp.map_or(0, |at| i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos));
     rfc3339(
         time::OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(time::OffsetDateTime::UNIX_EPOCH),

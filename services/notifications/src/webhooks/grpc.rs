@@ -79,7 +79,7 @@ fn status(error: Error, caller: Caller) -> Status {
             status
         }
         Error::TooManyEndpoints { .. } => {
-            refusal(Code::ResourceExhausted, "too_many_endpoints", None, &detail)
+            refusal(Code::FailedPrecondition, "too_many_endpoints", None, &detail)
         }
         Error::EndpointDisabled => refusal(Code::FailedPrecondition, "endpoint_disabled", None, &detail),
         Error::NoRandomness(_) | Error::Sealed(_) => {
