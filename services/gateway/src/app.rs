@@ -29,6 +29,7 @@ use crate::front::FrontFactory;
 use crate::gate::{Changes, Endpoints, Gate, Hsts, Shared, recorder};
 use crate::limits::{Fleet, Limits};
 use crate::listener::{self, Patience};
+use crate::prefetch::{self, Prefetch};
 use crate::representation::Compressed;
 use crate::routes;
 use crate::sessions::{Follower, Revocations};
@@ -165,6 +166,7 @@ impl App {
                 proxies: config.trusted_proxies.clone(),
                 load_generators: config.load_generators.clone(),
             },
+            prefetch: Prefetch::default(),
             draining: AtomicBool::new(false),
             health: health.clone(),
             cache: cache.clone(),
@@ -188,6 +190,8 @@ impl App {
                 FrontFactory { app: map_config(app.into_factory(), |()| AppConfig::default()), gate }
             }
         };
+        let warming = if config.cache == Enabled::Yes { config.warm_users } else { 0 };
+        let warming = tokio::spawn(prefetch::warm(Arc::clone(&shared), warming, shutdown.drain.clone()));
         let server = listener::serve(http, config.workers, patience, hard.clone(), make)
             .context("start the listener")?;
         let handle = server.handle();
@@ -237,6 +241,9 @@ impl App {
                 && let Err(error) = fleet.await
             {
                 tracing::error!(%error, "the task of the rate limits");
+            }
+            if let Err(error) = warming.await {
+                tracing::error!(%error, "the task that fills pages of active users");
             }
             if let Err(error) = follower.await {
                 tracing::error!(%error, "the task that follows revocations");
@@ -324,6 +331,7 @@ fn prometheus(
         shared.cache.prometheus(&mut text);
         gauges.prometheus(&mut text);
         shared.doorkeeper.limits.prometheus(&mut text);
+        shared.prefetch.prometheus(&mut text);
         shared.revocations.prometheus(&mut text);
         text
     }

@@ -41,6 +41,8 @@ pub struct Config {
     pub cache: Enabled,
     /// `MESTRES_CACHE_BYTES_MAX`: answers kept in memory, by default 256 MiB.
     pub cache_bytes_max: u64,
+    /// `MESTRES_WARM_USERS`: active users whose first pages are filled at boot (S84), by default 100.
+    pub warm_users: u32,
     /// `MESTRES_TOKEN_KEY`: 64 hex digits, the same in every gateway; signs cache tokens.
     pub token_key: [u8; 32],
     /// `MESTRES_JWKS_FILE`: the keys that access tokens are verified with.
@@ -89,6 +91,7 @@ impl Config {
             nats_url: or("NATS_URL", "nats://127.0.0.1:4222"),
             cache: enabled(optional("REDIS_CACHE_ENABLED"))?,
             cache_bytes_max: parsed_within("MESTRES_CACHE_BYTES_MAX", 256 << 20, 1 << 20..=1 << 40)?,
+            warm_users: parsed_within("MESTRES_WARM_USERS", 100, 0..=10_000)?,
             token_key: token_key(&required("MESTRES_TOKEN_KEY")?)?,
             jwks_file: PathBuf::from(required("MESTRES_JWKS_FILE")?),
             jwt_issuer: or("MESTRES_JWT_ISSUER", "https://mestrescafe.dev"),

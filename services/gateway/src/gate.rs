@@ -26,6 +26,7 @@ use crate::allowance::{Allowance, Doorkeeper};
 use crate::auth::{self, Authenticated, Home};
 use crate::cors::Origins;
 use crate::error::Error;
+use crate::prefetch::Prefetch;
 use crate::representation::Compressed;
 use crate::request_id::RequestId;
 use crate::routes::Route;
@@ -56,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) hsts: Hsts,
     pub(crate) in_flight_max: usize,
     pub(crate) doorkeeper: Doorkeeper,
+    pub(crate) prefetch: Prefetch,
     /// Where changes run, whatever becomes of their clients.
     pub(crate) changes: Changes,
 }

@@ -29,6 +29,7 @@ pub mod negotiation;
 mod observe;
 pub mod pages;
 mod precondition;
+mod prefetch;
 pub mod problem;
 pub mod query;
 pub mod representation;

@@ -20,6 +20,7 @@ use crate::body;
 use crate::cookies;
 use crate::error::Error;
 use crate::gate::Gate;
+use crate::prefetch;
 use crate::query::Query;
 use crate::upstream::{LOGIN_DEADLINE, WRITE_DEADLINE, write};
 use crate::views;
@@ -106,6 +107,7 @@ pub(crate) async fn login(request: HttpRequest, payload: web::Payload) -> Result
     .await?;
     let (user, tokens) = reply.user.zip(reply.tokens).ok_or(Error::Internal)?;
     let device = Some(reply.device).filter(|device| !device.is_empty());
+    prefetch::user(&gate, &user, &tokens.session_id);
     signed_in::answer(&request, Some(user), tokens, device.as_deref())
 }
 

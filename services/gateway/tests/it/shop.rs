@@ -174,6 +174,7 @@ pub(crate) fn config(keys: &TestKeys) -> Config {
         nats_url: "nats://127.0.0.1:1".to_owned(),
         cache: Enabled::Yes,
         cache_bytes_max: 16 << 20,
+        warm_users: 0,
         token_key: [7; 32],
         jwks_file: keys.jwks_file.clone(),
         jwt_issuer: testkit::jwt::ISSUER.to_owned(),
