@@ -1,13 +1,14 @@
 //! A durable consumer of mutation events: each message is handled, tried again, or given up aloud.
 
+mod burial;
+mod order;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
-use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{self, AckKind};
 use bootstrap::trace::{self, Edge, Parent};
 use bytes::Bytes;
@@ -15,12 +16,15 @@ use futures_util::StreamExt as _;
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::SpanKind;
-use tokio::time::timeout;
+use rls::Database;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::event::{Event, UnreadableEvent};
 use crate::{headers, streams};
+use order::Order;
 
 /// Messages under way per consumer.
 const ACK_PENDING_MAX: i64 = 256;
@@ -39,7 +43,8 @@ pub struct ConsumerConfig {
     pub durable: &'static str,
     /// Subjects to read; all of them by default.
     pub filter_subject: String,
-    /// Messages handled at the same time. 1 keeps the order of the stream.
+    /// Messages handled at the same time. In an unordered consumer, 1 keeps the order of the stream as long as
+    /// none has to be tried again.
     pub concurrency: usize,
     /// The server delivers again what was not answered for so long, to another replica perhaps. A
     /// handler is stopped a sixth earlier.
@@ -106,13 +111,33 @@ pub enum Failure {
 pub struct Consumer {
     config: Arc<ConsumerConfig>,
     jetstream: jetstream::Context,
+    /// Whose inbox says what is finished; `None` when order does not matter.
+    inbox: Option<Database>,
+}
+
+/// What the messages under way share.
+struct Reading<'c, H> {
+    handler: &'c H,
+    order: Option<Order>,
+    permits: Semaphore,
+    /// No further messages are read; those that wait for their turn need not wait any longer.
+    ending: CancellationToken,
 }
 
 impl Consumer {
-    /// A consumer over `nats`; nothing happens before [`run`](Self::run).
+    /// A consumer over `nats` whose effects may happen in any order, such as purges: a message that is to be tried
+    /// again does not hold up later ones. Nothing happens before [`run`](Self::run).
     pub fn new(config: ConsumerConfig, nats: async_nats::Client) -> Self {
         let jetstream = jetstream::context::ContextBuilder::new().timeout(REQUEST_DEADLINE).build(nats);
-        Self { config: Arc::new(config), jetstream }
+        Self { config: Arc::new(config), jetstream, inbox: None }
+    }
+
+    /// A consumer that handles the messages of each aggregate in the order of the stream, whichever replica
+    /// handles them: later ones wait until an earlier one is handled or among the dead letters. Other aggregates
+    /// go on. The inbox of `db` is where replicas tell each other; handlers use it too ([`crate::inbox`]), with the
+    /// durable's name as consumer and the event's id as message id.
+    pub fn ordered(config: ConsumerConfig, nats: async_nats::Client, db: Database) -> Self {
+        Self { inbox: Some(db), ..Self::new(config, nats) }
     }
 
     /// Makes the durable, or finds it.
@@ -167,37 +192,49 @@ impl Consumer {
             () = shutdown.cancelled() => return Ok(()),
             durable = self.declare() => durable?,
         };
-        let reading = shutdown.child_token();
+        let ending = shutdown.child_token();
+        let order = match &self.inbox {
+            Some(db) => {
+                let filter = self.config.filter_subject.clone();
+                Some(Order::new(db.clone(), self.config.durable, filter, &self.jetstream).await?)
+            }
+            None => None,
+        };
+        let batch = usize::try_from(ACK_PENDING_MAX).expect("a small number");
+        // In order, those that wait for their turn must not keep others from theirs.
+        let under_way = if order.is_some() { batch } else { self.config.concurrency };
+        let permits = Semaphore::new(self.config.concurrency);
+        let reading = Reading { handler, order, permits, ending };
         let messages = durable
             .stream()
-            .max_messages_per_batch(usize::try_from(ACK_PENDING_MAX).expect("a small number"))
+            .max_messages_per_batch(batch)
             .expires(PULL_EXPIRES)
             .heartbeat(PULL_HEARTBEAT)
             .messages()
             .await
             .context("subscribing")?;
         let handled = messages
-            .take_until(reading.cancelled())
+            .take_until(reading.ending.cancelled())
             .map(|message| async {
-                self.handle(message.context("waiting for messages")?, handler).await;
+                self.handle(message.context("waiting for messages")?, &reading).await;
                 anyhow::Ok(())
             })
-            .buffer_unordered(self.config.concurrency);
+            .buffer_unordered(under_way);
         let mut handled = pin!(handled);
         let mut lost = None;
         while let Some(outcome) = handled.next().await {
             if let Err(error) = outcome {
                 // What is under way is finished all the same: the server would bring it again only after
                 // its patience is over.
-                reading.cancel();
+                reading.ending.cancel();
                 lost = Some(error);
             }
         }
         lost.map_or(Ok(()), Err)
     }
 
-    /// One message: its handler, and what the outcome means for the server.
-    async fn handle<H, F>(&self, message: jetstream::Message, handler: &H)
+    /// One message: its turn, its handler, and what the outcome means for the server.
+    async fn handle<H, F>(&self, message: jetstream::Message, reading: &Reading<'_, H>)
     where
         H: Fn(Delivery) -> F,
         F: Future<Output = Result<(), Failure>>,
@@ -205,6 +242,22 @@ impl Consumer {
         let Ok(delivery) = delivery(&message) else {
             // Without its place in a stream it is none of the server's deliveries; nothing to answer.
             tracing::error!(subject = %message.subject, "message without delivery information");
+            return;
+        };
+        if message.headers.as_ref().is_some_and(|headers| !order::is_for(headers, self.config.durable)) {
+            self.answer(&message, AckKind::Ack).await;
+            return;
+        }
+        let place =
+            reading.order.as_ref().and_then(|order| order.enter(&delivery.subject, delivery.stream_seq));
+        let turn = async {
+            if let Some(place) = &place {
+                place.turn().await;
+            }
+            reading.permits.acquire().await.expect("the semaphore is never closed")
+        };
+        let Some(_permit) = self.wait(&message, reading, turn).await else {
+            self.answer(&message, AckKind::Nak(None)).await;
             return;
         };
         let producer = trace::message_context(message.headers.as_ref());
@@ -219,13 +272,18 @@ impl Consumer {
                 ]
             });
         let attempt = delivery.attempt;
+        let message_id = delivery.event_id.map(|id| id.to_string());
         let deadline = self.config.ack_wait * 5 / 6;
-        let worked = timeout(deadline, handler(delivery).with_context(edge.context())).await;
+        let worked = timeout(deadline, (reading.handler)(delivery).with_context(edge.context())).await;
         let failure = match worked {
-            Ok(Ok(())) => {
-                self.answer(&message, AckKind::Ack).await;
-                return;
-            }
+            Ok(Ok(())) => match finish(reading.order.as_ref(), message_id).await {
+                Ok(()) => {
+                    self.answer(&message, AckKind::Ack).await;
+                    return;
+                }
+                // The inbox did not take it; once more, and the effect is not repeated.
+                Err(error) => Failure::Later(error),
+            },
             Ok(Err(failure)) => failure,
             Err(_late) => Failure::Later(anyhow::anyhow!("the handler took longer than {deadline:?}")),
         };
@@ -244,55 +302,40 @@ impl Consumer {
                 );
                 self.answer(&message, AckKind::Nak(Some(delay))).await;
             }
-            Failure::Later(error) | Failure::Never(error) => self.give_up(&message, &error).await,
-        }
-    }
-
-    /// Puts the message among the dead letters; only then is it taken from the stream's deliveries.
-    async fn give_up(&self, message: &jetstream::Message, reason: &anyhow::Error) {
-        let durable = self.config.durable;
-        tracing::error!(
-            consumer = durable,
-            subject = %message.subject,
-            error = format!("{reason:#}"),
-            "message given up, see the dead letters"
-        );
-        match self.bury(message, reason).await {
-            Ok(()) => self.answer(message, AckKind::Term).await,
-            Err(error) => {
-                tracing::error!(consumer = durable, error = format!("{error:#}"), "dead letter not stored");
-                let delay = self.config.retry_delays.last().copied().unwrap_or_default();
-                self.answer(message, AckKind::Nak(Some(delay))).await;
+            Failure::Later(error) | Failure::Never(error) => {
+                self.give_up(&message, reading.order.as_ref(), &error).await;
             }
         }
     }
 
-    async fn bury(&self, message: &jetstream::Message, reason: &anyhow::Error) -> anyhow::Result<()> {
-        let stream_seq = message.info().map_err(anyhow::Error::from_boxed)?.stream_sequence;
-        let mut headers = HeaderMap::new();
-        for (name, values) in message.headers.iter().flat_map(HeaderMap::iter) {
-            // The original's id and expectations are about another stream.
-            let about_the_original = name.to_string().to_ascii_lowercase().starts_with("nats-");
-            for value in values.iter().filter(|_| !about_the_original) {
-                headers.append(name.clone(), value.clone());
+    /// Waits for `turn` and tells the server that the message is not forgotten. `None` when reading ends.
+    async fn wait<H, T>(
+        &self,
+        message: &jetstream::Message,
+        reading: &Reading<'_, H>,
+        turn: impl Future<Output = T>,
+    ) -> Option<T> {
+        let pace = self.config.ack_wait / 3;
+        let mut beat = interval_at(Instant::now() + pace, pace);
+        let mut waited = false;
+        let mut turn = pin!(turn);
+        loop {
+            tokio::select! {
+                biased;
+                taken = &mut turn => {
+                    if waited {
+                        // The handler has the server's whole patience.
+                        self.answer(message, AckKind::Progress).await;
+                    }
+                    return Some(taken);
+                }
+                () = reading.ending.cancelled() => return None,
+                _ = beat.tick() => {
+                    waited = true;
+                    self.answer(message, AckKind::Progress).await;
+                }
             }
         }
-        let line: String =
-            format!("{reason:#}").chars().map(|c| if c.is_control() { ' ' } else { c }).take(512).collect();
-        headers.insert(headers::DEAD_REASON, line);
-        headers.insert(headers::DEAD_CONSUMER, self.config.durable);
-        headers.insert(headers::DEAD_SEQUENCE, stream_seq.to_string());
-        let letter = PublishMessage::build()
-            .payload(message.payload.clone())
-            .headers(headers)
-            .message_id(format!("{}:{stream_seq}", self.config.durable));
-        let subject = format!("dlq.{}.{}", self.config.durable, message.subject);
-        let ack = self.jetstream.send_publish(subject, letter).await.context("sending the dead letter")?;
-        timeout(REQUEST_DEADLINE, ack.into_future())
-            .await
-            .context("waiting for the dead letter's acknowledgement")?
-            .context("storing the dead letter")?;
-        Ok(())
     }
 
     /// A lost answer only means one more delivery.
@@ -300,6 +343,14 @@ impl Consumer {
         if let Err(error) = message.ack_with(kind).await {
             tracing::warn!(consumer = self.config.durable, error, "answer to the stream not sent");
         }
+    }
+}
+
+/// Lets later messages of the aggregate go on.
+async fn finish(order: Option<&Order>, message_id: Option<String>) -> anyhow::Result<()> {
+    match (order, message_id) {
+        (Some(order), Some(message_id)) => order.finish(message_id).await.context("writing the inbox"),
+        _ => Ok(()),
     }
 }
 
@@ -313,7 +364,7 @@ fn delivery(message: &jetstream::Message) -> Result<Delivery, async_nats::Error>
     let complete = text(headers::TAGS).and_then(|count| count.parse().ok()) == Some(tags.len());
     Ok(Delivery {
         subject: message.subject.to_string(),
-        event_id: text("Nats-Msg-Id").and_then(|id| id.parse().ok()),
+        event_id: headers.and_then(order::event_id).and_then(|id| id.parse().ok()),
         tags: complete.then_some(tags),
         commit_lsn: text(headers::COMMIT_LSN).and_then(|lsn| lsn.parse().ok()).unwrap_or(0),
         stream_seq: info.stream_sequence,

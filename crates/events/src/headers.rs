@@ -1,4 +1,4 @@
-//! The headers of a message on `MC_MUTATIONS`.
+//! The headers of a message on `MC_MUTATIONS`, and of one on `MC_DLQ`.
 
 /// The aggregate's version, decimal.
 pub(crate) const AGGREGATE_VERSION: &str = "mc-aggregate-version";
@@ -14,3 +14,11 @@ pub(crate) const DEAD_REASON: &str = "mc-dead-reason";
 pub(crate) const DEAD_CONSUMER: &str = "mc-dead-consumer";
 /// Where it was in its own stream, decimal.
 pub(crate) const DEAD_SEQUENCE: &str = "mc-dead-sequence";
+/// The subject it had there.
+pub(crate) const DEAD_SUBJECT: &str = "mc-dead-subject";
+/// How often it was tried, decimal.
+pub(crate) const DEAD_ATTEMPTS: &str = "mc-dead-attempts";
+/// The event's id, of a message that has an id of its own because it is delivered once more by hand.
+pub(crate) const EVENT_ID: &str = "mc-event-id";
+/// The only consumer that is to handle such a message.
+pub(crate) const ONLY_FOR: &str = "mc-only-for";

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod consumer;
+mod dead_letters;
 mod event;
 mod headers;
 pub mod inbox;
@@ -11,6 +12,7 @@ pub mod streams;
 pub mod tags;
 
 pub use consumer::{Consumer, ConsumerConfig, Delivery, Failure};
+pub use dead_letters::{DeadLetter, DeadLetters};
 pub use event::{Aggregate, Event, UnreadableEvent};
 pub use outbox::record;
 pub use proto::events::v1::event::Fact;

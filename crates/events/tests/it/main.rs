@@ -2,6 +2,7 @@
 
 mod app;
 mod consumer;
+mod ordered;
 mod record;
 mod relay;
 mod repair;
