@@ -15,19 +15,21 @@ use crate::secrets::Secrets;
 pub(crate) enum Schema {
     Catalog,
     CacheInvalidator,
+    Accounts,
     Agenda,
     Notifications,
 }
 
 impl Schema {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Catalog, Self::CacheInvalidator, Self::Agenda, Self::Notifications];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Catalog, Self::CacheInvalidator, Self::Accounts, Self::Agenda, Self::Notifications];
 
     /// The database and its login are called `mc_<word>`.
     fn word(self) -> &'static str {
         match self {
             Self::Catalog => "catalog",
             Self::CacheInvalidator => "invalidator",
+            Self::Accounts => "accounts",
             Self::Agenda => "agenda",
             Self::Notifications => "notifications",
         }
@@ -37,6 +39,7 @@ impl Schema {
         match self {
             Self::Catalog => &secrets.catalog_password,
             Self::CacheInvalidator => &secrets.invalidator_password,
+            Self::Accounts => &secrets.accounts_password,
             Self::Agenda => &secrets.agenda_password,
             Self::Notifications => &secrets.notifications_password,
         }
@@ -46,6 +49,7 @@ impl Schema {
         match self {
             Self::Catalog => &catalog::MIGRATOR,
             Self::CacheInvalidator => &cache_invalidator::MIGRATOR,
+            Self::Accounts => &accounts::MIGRATOR,
             Self::Agenda => &agenda::MIGRATOR,
             Self::Notifications => &notifications::MIGRATOR,
         }

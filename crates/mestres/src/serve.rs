@@ -46,6 +46,10 @@ async fn until_shutdown(service: Service) -> anyhow::Result<()> {
             let app = cache_invalidator::App::build(cache_invalidator::Config::from_env()?).await?;
             app.run(shutdown).await
         }
+        Service::Accounts => {
+            let app = accounts::App::build(accounts::Config::from_env()?).await?;
+            app.run(shutdown).await
+        }
         Service::Agenda => {
             let app = agenda::App::build(agenda::Config::from_env()?).await?;
             app.run(shutdown).await

@@ -10,6 +10,7 @@ pub(crate) enum Service {
     Catalog,
     Metrics,
     CacheInvalidator,
+    Accounts,
     Agenda,
     Notifications,
 }
@@ -21,6 +22,7 @@ impl Service {
             Self::Catalog => "catalog",
             Self::Metrics => "metrics",
             Self::CacheInvalidator => "cache-invalidator",
+            Self::Accounts => "accounts",
             Self::Agenda => "agenda",
             Self::Notifications => "notifications",
         }

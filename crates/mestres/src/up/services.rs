@@ -22,18 +22,20 @@ const GATEWAY_PORT: u16 = 3000;
 const CATALOG_GRPC_PORT: u16 = 50_051;
 const METRICS_GRPC_PORT: u16 = 50_052;
 const INVALIDATOR_GRPC_PORT: u16 = 50_053;
+const ACCOUNTS_GRPC_PORT: u16 = 50_054;
 const AGENDA_GRPC_PORT: u16 = 50_055;
 const NOTIFICATIONS_GRPC_PORT: u16 = 50_056;
 const GATEWAY_INTERNAL_PORT: u16 = 9000;
 const CATALOG_INTERNAL_PORT: u16 = 9001;
 const METRICS_INTERNAL_PORT: u16 = 9002;
 const INVALIDATOR_INTERNAL_PORT: u16 = 9003;
+const ACCOUNTS_INTERNAL_PORT: u16 = 9004;
 const AGENDA_INTERNAL_PORT: u16 = 9005;
 const NOTIFICATIONS_INTERNAL_PORT: u16 = 9006;
 /// Further gateways' internal ports, above those of the services.
 const MORE_GATEWAYS_INTERNAL_PORT: u16 = 9010;
 /// Services with events of their own.
-const RELAYS: &str = "catalog,agenda,notifications";
+const RELAYS: &str = "catalog,accounts,agenda,notifications";
 /// Whose requests no rate limit stops: programs on this machine, such as `ab` and k6.
 const LOAD_GENERATORS: &str = "127.0.0.0/8,::1/128";
 
@@ -95,9 +97,9 @@ impl Plan {
         let usual_ports = (0..gateways)
             .flat_map(|further| [first_port.saturating_add(further), gateway_internal_port(further)])
             .chain([CATALOG_GRPC_PORT, METRICS_GRPC_PORT, INVALIDATOR_GRPC_PORT])
-            .chain([AGENDA_GRPC_PORT, NOTIFICATIONS_GRPC_PORT])
+            .chain([ACCOUNTS_GRPC_PORT, AGENDA_GRPC_PORT, NOTIFICATIONS_GRPC_PORT])
             .chain([CATALOG_INTERNAL_PORT, METRICS_INTERNAL_PORT, INVALIDATOR_INTERNAL_PORT])
-            .chain([AGENDA_INTERNAL_PORT, NOTIFICATIONS_INTERNAL_PORT]);
+            .chain([ACCOUNTS_INTERNAL_PORT, AGENDA_INTERNAL_PORT, NOTIFICATIONS_INTERNAL_PORT]);
         let ports = Ports::new(usual_ports);
         let mut plan =
             Draft { folder, data, secrets, ports, moved: Vec::new(), programs: Vec::new(), urls: Vec::new() };
@@ -106,6 +108,7 @@ impl Plan {
         let metrics = plan.grpc_port(Service::Metrics, METRICS_GRPC_PORT, "MESTRES_METRICS_URL")?;
         let invalidator =
             plan.grpc_port(Service::CacheInvalidator, INVALIDATOR_GRPC_PORT, "MESTRES_INVALIDATOR_URL")?;
+        let accounts = plan.grpc_port(Service::Accounts, ACCOUNTS_GRPC_PORT, "MESTRES_ACCOUNTS_URL")?;
         let agenda = plan.grpc_port(Service::Agenda, AGENDA_GRPC_PORT, "MESTRES_AGENDA_URL")?;
         let notifications =
             plan.grpc_port(Service::Notifications, NOTIFICATIONS_GRPC_PORT, "MESTRES_NOTIFICATIONS_URL")?;
@@ -139,6 +142,19 @@ impl Plan {
                 ("MESTRES_GRPC_ADDR", invalidator.to_string()),
                 ("MESTRES_DATABASE_URL", plan.database(Schema::CacheInvalidator)?),
                 ("MESTRES_RELAYS", RELAYS.to_owned()),
+            ],
+        )?;
+        plan.add(
+            Service::Accounts,
+            Service::Accounts.name(),
+            ACCOUNTS_INTERNAL_PORT,
+            [
+                ("MESTRES_GRPC_ADDR", accounts.to_string()),
+                ("MESTRES_DATABASE_URL", plan.database(Schema::Accounts)?),
+                ("MESTRES_SIGNING_KEY_FILE", folder.dev_key().display().to_string()),
+                ("MESTRES_ASSERTION_KEY_FILE", plan.assertion_key(Service::Accounts)),
+                ("MESTRES_SECRET_KEY", secrets.accounts_key.clone()),
+                ("MESTRES_PUBLIC_URL", public_url.clone()),
             ],
         )?;
         plan.add(
