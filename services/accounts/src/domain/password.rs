@@ -249,7 +249,8 @@ mod tests {
         assert_eq!(emoji.chars().count(), 15);
         assert_eq!(reason(emoji, ALONE), "good");
         assert_eq!(reason(&emoji.chars().skip(1).collect::<String>(), ALONE), "password_too_short");
-        let long: String = ('!'..).filter(|c| c.nfkc().count() == 1).take(126).collect::<String>() + "\0 ";
+        let varied = ('!'..).step_by(7).filter(|c| c.nfkc().eq([*c]));
+        let long: String = varied.take(126).collect::<String>() + "\0 ";
         assert_eq!(long.chars().count(), 128);
         assert_eq!(reason(&long, ALONE), "good");
         assert_eq!(reason(&format!("{long}x"), ALONE), "password_too_long");
