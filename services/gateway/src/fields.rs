@@ -208,6 +208,56 @@ impl<'m> Fields<'m> {
         Member::Present(list)
     }
 
+    /// An object of its own, read by `read`.
+    pub fn part<T: Default>(&mut self, name: &str, read: impl FnOnce(&mut Fields<'_>) -> T) -> Member<T> {
+        let json = match self.take(name) {
+            Member::Absent => return Member::Absent,
+            Member::Null => return Member::Null,
+            Member::Present(json) => json,
+        };
+        let path = self.pointer(name);
+        if !matches!(json, Json::Object(_)) {
+            self.mistakes.add(path, "type", Text::fixed("deve ser um objeto", "must be an object"));
+            return Member::Present(T::default());
+        }
+        let mut fields = Fields::of(json, path, self.mistakes);
+        let part = read(&mut fields);
+        fields.finish();
+        Member::Present(part)
+    }
+
+    /// A number within `range` with one decimal at most, as tenths.
+    pub fn tenths(&mut self, name: &str, range: RangeInclusive<i64>) -> Member<i64> {
+        // Whole ones first: they need no rounding, and may be too large for any.
+        let tenths = match self.take(name) {
+            Member::Absent => return Member::Absent,
+            Member::Null => return Member::Null,
+            Member::Present(Json::Integer(number)) => number.saturating_mul(10),
+            Member::Present(Json::Number(number)) => {
+                let tenths = (number * 10.0).round();
+                if (number * 10.0 - tenths).abs() > 1e-6 {
+                    self.mistake(name, "format", Text::fixed("até uma casa decimal", "one decimal at most"));
+                    return Member::Present(0);
+                }
+                // Bodies hold no number beyond 1e20; beyond an i64 it saturates, which no range admits.
+                tenths as i64
+            }
+            Member::Present(_) => {
+                self.mistake(name, "type", Text::fixed("deve ser um número", "must be a number"));
+                return Member::Present(0);
+            }
+        };
+        if !(range.start() * 10..=range.end() * 10).contains(&tenths) {
+            let code = if tenths < range.start() * 10 { "min" } else { "max" };
+            let detail = Text {
+                pt: format!("de {} a {}", range.start(), range.end()).into(),
+                en: format!("from {} to {}", range.start(), range.end()).into(),
+            };
+            self.mistake(name, code, detail);
+        }
+        Member::Present(tenths)
+    }
+
     /// The member, which must be there.
     pub fn required<T: Default>(&mut self, name: &str, member: Member<T>) -> T {
         match member {

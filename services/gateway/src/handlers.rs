@@ -32,6 +32,7 @@ pub mod account;
 pub mod admin_products;
 pub mod admin_users;
 pub mod admin_webhooks;
+pub mod agenda;
 pub mod auth;
 pub mod categories;
 pub mod health;
@@ -152,16 +153,14 @@ async fn own(personal: &Personal, origin: Origin, tags: &mut Vec<Tag>) -> Result
         Question::Addresses => account::addresses(origin).await,
         Question::Notifications { pages, shown } => notifications::list(origin, *pages, *shown).await,
         Question::NotificationPreferences => notifications::preferences(origin).await,
-        // Until the services' own functions are connected here.
-        Question::Events { .. }
-        | Question::Event { .. }
-        | Question::EventCalendar
-        | Question::Professionals { .. }
-        | Question::Professional { .. }
-        | Question::Reports { .. }
-        | Question::Report { .. } => {
-            tags.clear();
-            Err(Error::UpstreamUnavailable)
+        Question::Events { pages, filter } => agenda::events::list(origin, *pages, filter).await,
+        Question::Event { id } => agenda::events::get(origin, *id).await,
+        Question::EventCalendar => agenda::calendar::get(origin).await,
+        Question::Professionals { pages, specialty } => {
+            agenda::professionals::list(origin, *pages, *specialty).await
         }
+        Question::Professional { id } => agenda::professionals::get(origin, *id).await,
+        Question::Reports { pages, role } => agenda::reports::list(origin, *pages, *role).await,
+        Question::Report { id } => agenda::reports::get(origin, *id, tags).await,
     }
 }

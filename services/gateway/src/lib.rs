@@ -5,6 +5,7 @@
 //! `upstream` (the services). What may be cached, under which key, for how long and purged by which tags, is
 //! on one page, [`cache_policy`]; so are the routes, [`routes`]; what can go wrong is in [`error`].
 
+pub mod agenda_bodies;
 mod allowance;
 mod answer;
 mod app;

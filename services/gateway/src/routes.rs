@@ -13,7 +13,7 @@ use actix_web::web::{self, ServiceConfig};
 pub(crate) use self::tree::Segments;
 use self::tree::TREE;
 use crate::handlers::{
-    admin_products, admin_users, admin_webhooks, auth, health, my_addresses, my_data, my_profile,
+    admin_products, admin_users, admin_webhooks, agenda, auth, health, my_addresses, my_data, my_profile,
     my_sessions, notifications, openapi, password, performance, totp,
 };
 
@@ -58,6 +58,7 @@ const GET_DELETE: Methods = (&["GET", "DELETE"], "GET, HEAD, DELETE");
 const PUT_DELETE: Methods = (&["PUT", "DELETE"], "PUT, DELETE");
 const PATCH_DELETE: Methods = (&["PATCH", "DELETE"], "PATCH, DELETE");
 const GET_PATCH_DELETE: Methods = (&["GET", "PATCH", "DELETE"], "GET, HEAD, PATCH, DELETE");
+const GET_PUT_DELETE: Methods = (&["GET", "PUT", "DELETE"], "GET, HEAD, PUT, DELETE");
 const GET_PUT_PATCH_DELETE: Methods = (&["GET", "PUT", "PATCH", "DELETE"], "GET, HEAD, PUT, PATCH, DELETE");
 
 const SLA: Duration = Duration::from_millis(500);
@@ -94,20 +95,20 @@ routes! {
     Category                "/api/v1/categories/{id}"                 GET                  Shared;
     Image                   "/images/{file}"                          GET                  Shared;
 
-    Events                  "/api/events"                             GET                  Own;
+    Events                  "/api/events"                             GET_POST             Own;
     EventCalendar           "/api/events.ics"                         GET                  Own;
-    Event                   "/api/events/{id}"                        GET                  Own;
-    Professionals           "/api/professionals"                      GET                  Own;
-    Professional            "/api/professionals/{id}"                 GET                  Own;
-    Reports                 "/api/reports"                            GET                  Own;
-    Report                  "/api/reports/{id}"                       GET                  Own;
-    AgendaEvents            "/api/v1/agenda/events"                   GET                  Own;
+    Event                   "/api/events/{id}"                        GET_PUT_DELETE       Own;
+    Professionals           "/api/professionals"                      GET_POST             Own;
+    Professional            "/api/professionals/{id}"                 GET_PUT_DELETE       Own;
+    Reports                 "/api/reports"                            GET_POST             Own;
+    Report                  "/api/reports/{id}"                       GET_PUT_DELETE       Own;
+    AgendaEvents            "/api/v1/agenda/events"                   GET_POST             Own;
     AgendaEventCalendar     "/api/v1/agenda/events.ics"               GET                  Own;
-    AgendaEvent             "/api/v1/agenda/events/{id}"              GET                  Own;
-    AgendaProfessionals     "/api/v1/agenda/professionals"            GET                  Own;
-    AgendaProfessional      "/api/v1/agenda/professionals/{id}"       GET                  Own;
-    AgendaReports           "/api/v1/agenda/reports"                  GET                  Own;
-    AgendaReport            "/api/v1/agenda/reports/{id}"             GET                  Own;
+    AgendaEvent             "/api/v1/agenda/events/{id}"              GET_PUT_DELETE       Own;
+    AgendaProfessionals     "/api/v1/agenda/professionals"            GET_POST             Own;
+    AgendaProfessional      "/api/v1/agenda/professionals/{id}"       GET_PUT_DELETE       Own;
+    AgendaReports           "/api/v1/agenda/reports"                  GET_POST             Own;
+    AgendaReport            "/api/v1/agenda/reports/{id}"             GET_PUT_DELETE       Own;
 
     Notifications           "/api/notifications"                      GET                  Own;
     MyNotifications         "/api/v1/notifications"                   GET                  Own;
@@ -233,6 +234,24 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(at(Route::MyTotp).post(totp::enrol))
         .service(at(Route::MyTotpConfirm).post(totp::confirm))
         .service(at(Route::MyTotpDisable).post(totp::disable))
+        .service(at(Route::Events).post(agenda::events::create))
+        .service(at(Route::Event).put(agenda::events::replace).delete(agenda::events::delete))
+        .service(at(Route::AgendaEvents).post(agenda::events::create))
+        .service(at(Route::AgendaEvent).put(agenda::events::replace).delete(agenda::events::delete))
+        .service(at(Route::Professionals).post(agenda::professionals::create))
+        .service(
+            at(Route::Professional).put(agenda::professionals::replace).delete(agenda::professionals::delete),
+        )
+        .service(at(Route::AgendaProfessionals).post(agenda::professionals::create))
+        .service(
+            at(Route::AgendaProfessional)
+                .put(agenda::professionals::replace)
+                .delete(agenda::professionals::delete),
+        )
+        .service(at(Route::Reports).post(agenda::reports::create))
+        .service(at(Route::Report).put(agenda::reports::replace).delete(agenda::reports::delete))
+        .service(at(Route::AgendaReports).post(agenda::reports::create))
+        .service(at(Route::AgendaReport).put(agenda::reports::replace).delete(agenda::reports::delete))
         .service(at(Route::AdminProducts).get(admin_products::list).post(admin_products::create))
         .service(
             at(Route::AdminProduct)

@@ -1,6 +1,7 @@
 //! The services' answers as the JSON of the API.
 
 mod account;
+mod agenda;
 mod format;
 mod notification;
 
@@ -10,6 +11,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 pub use self::account::{Address, DataJob, Session, User};
+pub use self::agenda::{Event, Professional, ProfessionalRef, Report, Scores};
 pub(crate) use self::format::timestamp;
 pub use self::format::{formatted, rfc3339};
 pub use self::notification::{Notification, Preference};
