@@ -146,6 +146,11 @@ impl App {
         };
         let fleet = fleet.map(|fleet| tokio::spawn(fleet.run(background.clone())));
         let revocations = Revocations::default();
+        let known = revocations.clone();
+        health.optional("sessions", move || {
+            let fresh = known.is_fresh();
+            async move { if fresh { Ok(()) } else { Err("no news of revocations lately".to_owned()) } }
+        });
         let follower = Follower {
             revocations: revocations.clone(),
             accounts: changes.upstream.accounts.clone(),

@@ -21,6 +21,14 @@ fn token_of(shop: &Shop, role: &str, user_id: i64, session_id: &str) -> String {
     shop.gateway.keys.sign(&shop.gateway.keys.header(), &claims)
 }
 
+/// Sends what accounts would, or should not.
+#[expect(clippy::disallowed_methods, reason = "a push is never stored, as accounts sends it")]
+async fn push(shop: &Shop, payload: &[u8]) {
+    let nats = shop.nats_client().await;
+    nats.publish("accounts.revoked", payload.to_vec().into()).await.expect("the client is open");
+    nats.flush().await.expect("NATS has it");
+}
+
 async fn status(shop: &Shop, token: &str, target: &str) -> u16 {
     let answer = shop.gateway.request(Method::GET, target).bearer_auth(token).send().await;
     answer.expect("an answer").status().as_u16()
@@ -35,12 +43,10 @@ async fn an_ended_session_is_refused_once_it_is_known() {
     for token in [&pushed, &polled, &spared] {
         assert_eq!(status(&shop, token, PUBLIC).await, 200);
     }
-    let nats = shop.nats_client().await;
-    let push = Revocation { seq: 1, until_s: soon_s(), what: Some(session("pushed")) };
+    let revocation = Revocation { seq: 1, until_s: soon_s(), what: Some(session("pushed")) };
     // Nonsense on the subject changes nothing.
-    nats.publish("accounts.revoked", "\u{1}nonsense".into()).await.expect("sent");
-    nats.publish("accounts.revoked", push.encode_to_vec().into()).await.expect("sent");
-    nats.flush().await.expect("sent");
+    push(&shop, b"\x01nonsense").await;
+    push(&shop, &revocation.encode_to_vec()).await;
     let known = async |token: &str| (status(&shop, token, PUBLIC).await == 401).then_some(());
     eventually(PATIENCE, "the push has arrived", async || known(&pushed).await).await;
     shop.accounts.list(session("polled"), soon_s());
@@ -99,9 +105,8 @@ async fn a_lowered_role_is_pushed_too() {
         (!shop.accounts.calls("list_revocations").is_empty()).then_some(())
     })
     .await;
-    let nats = shop.nats_client().await;
-    let push = Revocation { seq: 1, until_s: soon_s(), what: Some(role_change(8, Role::Customer)) };
-    nats.publish("accounts.revoked", push.encode_to_vec().into()).await.expect("sent");
+    let what = Some(role_change(8, Role::Customer));
+    push(&shop, &Revocation { seq: 1, until_s: soon_s(), what }.encode_to_vec()).await;
     shop.accounts.set_away(true);
     eventually(PATIENCE, "the push has arrived", async || {
         (status(&shop, &admin, STAFF).await == 403).then_some(())
