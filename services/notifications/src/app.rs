@@ -159,12 +159,12 @@ impl App {
         let workers = TaskTracker::new();
         let draining = || shutdown.drain.clone();
         let counts = Counts::default();
-        let (reports, told) = (Consumer::new(consumers::reports::config(), nats.clone()), teller.clone());
+        let (reports, told) = (Consumer::ordered(consumers::reports::config(), nats.clone(), db.clone()), teller.clone());
         let stop = draining();
         workers.spawn(async move {
             reports.run(stop, move |delivery| consumers::reports::handle(told.clone(), delivery)).await;
         });
-        let (accounts, told) = (Consumer::new(consumers::accounts::config(), nats.clone()), teller.clone());
+        let (accounts, told) = (Consumer::ordered(consumers::accounts::config(), nats.clone(), db.clone()), teller.clone());
         let stop = draining();
         workers.spawn(async move {
             accounts.run(stop, move |delivery| consumers::accounts::handle(told.clone(), delivery)).await;

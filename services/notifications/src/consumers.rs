@@ -20,6 +20,8 @@ use crate::mail::Mails;
 use crate::store::{feeds, preferences};
 
 const DEADLINE: Duration = Duration::from_secs(5);
+/// Users told at the same time; what one aggregate says stays in order.
+const CONCURRENCY: usize = 4;
 /// So many attempts wait for accounts to say what language the user reads; then the one last known is good enough.
 const ATTEMPTS_FOR_LOCALE: i64 = 2;
 
@@ -43,9 +45,8 @@ impl Teller {
         occasion: Occasion,
     ) -> Result<(), Failure> {
         // Asked before the transaction: nothing is held while another service thinks.
-        let locale = match self.accounts.contact(user_id).await {
-            Ok(Some(contact)) => Some(contact.locale),
-            Ok(None) => return Ok(()),
+        let contact = match self.accounts.contact(user_id).await {
+            Ok(contact) => Some(contact),
             Err(status) if delivery.attempt <= ATTEMPTS_FOR_LOCALE => {
                 let code = status.code();
                 return Err(Failure::Later(anyhow::anyhow!(
@@ -53,6 +54,12 @@ impl Teller {
                 )));
             }
             Err(_away) => None,
+        };
+        // Whether the user is gone, the feed says; whom accounts does not know it gives no address for either.
+        let (locale, reachable) = match contact {
+            Some(Some(contact)) => (Some(contact.locale), contact.email_verified),
+            Some(None) => (None, false),
+            None => (None, true),
         };
         let told = self.clone();
         self.once(consumer, delivery, move |tx, message_id| {
@@ -72,6 +79,7 @@ impl Teller {
                     feed::tell(tx, now(), &mut feed, kind, &words, message_id).await?;
                 }
                 if ways.email
+                    && reachable
                     && let Some(template) = occasion.template()
                 {
                     let link = words.link.map(|path| ("link".to_owned(), format!("{}{path}", told.shop_url)));

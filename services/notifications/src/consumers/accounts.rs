@@ -12,7 +12,11 @@ const DURABLE: &str = "notifications-accounts";
 
 /// Reads `accounts.user.*`.
 pub(crate) fn config() -> ConsumerConfig {
-    ConsumerConfig { filter_subject: "mc.accounts.user.>".to_owned(), ..ConsumerConfig::new(DURABLE) }
+    ConsumerConfig {
+        filter_subject: "mc.accounts.user.>".to_owned(),
+        concurrency: super::CONCURRENCY,
+        ..ConsumerConfig::new(DURABLE)
+    }
 }
 
 /// One fact; most are nobody's news.

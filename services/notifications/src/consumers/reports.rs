@@ -9,7 +9,11 @@ const DURABLE: &str = "notifications-reports";
 
 /// Reads `agenda.report.created`.
 pub(crate) fn config() -> ConsumerConfig {
-    ConsumerConfig { filter_subject: "mc.agenda.report.created.>".to_owned(), ..ConsumerConfig::new(DURABLE) }
+    ConsumerConfig {
+        filter_subject: "mc.agenda.report.created.>".to_owned(),
+        concurrency: super::CONCURRENCY,
+        ..ConsumerConfig::new(DURABLE)
+    }
 }
 
 /// One fact.

@@ -43,14 +43,12 @@ impl Occasion {
     }
 
     /// The template of the mail that says the same; none when a mail would say it twice: accounts itself
-    /// writes about passwords and to whoever registers.
+    /// writes about passwords and second factors, and to whoever registers.
     pub(crate) fn template(&self) -> Option<&'static str> {
         match self {
             Self::ReportReceived { .. } => Some("report_received"),
-            Self::RoleChanged { .. } | Self::SecondFactorChanged | Self::LockChanged => {
-                Some("account_security")
-            }
-            Self::PasswordChanged | Self::Welcome => None,
+            Self::RoleChanged { .. } | Self::LockChanged => Some("account_security"),
+            Self::PasswordChanged | Self::SecondFactorChanged | Self::Welcome => None,
         }
     }
 

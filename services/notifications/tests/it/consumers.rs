@@ -153,12 +153,35 @@ async fn an_address_that_is_not_proven_gets_no_mail() {
     app.world.accounts.contact(42, "not-mine@example.com", "en", false);
     publisher.publish(1, report(1, 41, 42)).await;
     app.feed_of(BIA, 1).await;
+    settled(&app, &publisher, "notifications-reports").await;
+    assert_eq!(app.world.one::<i64>("SELECT count(*) FROM emails").await, 0);
+
+    // Nor one that stops being proven before the mail is sent.
+    app.world.accounts.knows(42, "not-mine@example.com", "en");
+    app.world.sql("ALTER TABLE mailbox ADD CONSTRAINT closed CHECK (false) NOT VALID").await;
+    publisher.publish(1, report(2, 41, 42)).await;
+    eventually(SOON, "a mail that failed", async || {
+        (app.world.one::<i64>("SELECT count(*) FROM emails WHERE status = 'failed'").await == 1).then_some(())
+    })
+    .await;
+    app.world.accounts.contact(42, "not-mine@example.com", "en", false);
     let error = eventually(SOON, "the mail given up", async || {
         app.world.one::<Option<String>>("SELECT max(last_error) FROM emails WHERE status = 'dead'").await
     })
     .await;
     assert_eq!(error, "the address is not verified");
     assert!(subjects(&app, "not-mine@example.com").await.is_empty());
+}
+
+#[tokio::test]
+async fn whom_accounts_does_not_know_is_told_in_the_shop_only() {
+    let (app, _nats, publisher) = with_nats().await;
+    let stranger = Who::Customer(77);
+    publisher.publish(1, report(1, 41, 77)).await;
+    let [told] = &app.feed_of(stranger, 1).await[..] else { panic!("one") };
+    assert_eq!(told.title, "Novo laudo de prova");
+    settled(&app, &publisher, "notifications-reports").await;
+    assert_eq!(app.world.one::<i64>("SELECT count(*) FROM emails").await, 0);
 }
 
 #[tokio::test]
@@ -186,13 +209,15 @@ async fn changes_of_an_account_are_told_to_its_owner() {
         ]
     );
     assert!(feed.iter().any(|n| n.body == "Your access role is now staff."));
-    // Accounts itself writes about passwords and to whoever registers.
-    eventually(SOON, "two mails", async || {
-        (subjects(&app, "bia@example.com").await.len() == 2).then_some(())
+    // Accounts itself writes about passwords and second factors, and to whoever registers.
+    let mails = eventually(SOON, "the mail", async || {
+        let mails = subjects(&app, "bia@example.com").await;
+        (!mails.is_empty()).then_some(mails)
     })
     .await;
+    assert_eq!(mails, ["Access role changed"]);
     settled(&app, &publisher, "notifications-accounts").await;
-    assert_eq!(app.world.one::<i64>("SELECT count(*) FROM emails").await, 2);
+    assert_eq!(app.world.one::<i64>("SELECT count(*) FROM emails").await, 1);
 }
 
 #[tokio::test]

@@ -94,6 +94,34 @@ pub(super) const TEMPLATES: &[Template] = &[
         },
     },
     Template {
+        name: "totp_enabled",
+        variables: &[],
+        pt_br: Words {
+            subject: "Verificação em duas etapas ativada",
+            text: "A verificação em duas etapas da sua conta foi ativada.\n\n\
+                   Se não foi você, redefina a senha agora em {shop_url} e fale conosco.",
+        },
+        en: Words {
+            subject: "Two-step verification is on",
+            text: "Your account's two-step verification was switched on.\n\n\
+                   If it was not you, reset the password now at {shop_url} and contact us.",
+        },
+    },
+    Template {
+        name: "totp_disabled",
+        variables: &[],
+        pt_br: Words {
+            subject: "Verificação em duas etapas desativada",
+            text: "A verificação em duas etapas da sua conta foi desativada.\n\n\
+                   Se não foi você, redefina a senha agora em {shop_url} e fale conosco.",
+        },
+        en: Words {
+            subject: "Two-step verification is off",
+            text: "Your account's two-step verification was switched off.\n\n\
+                   If it was not you, reset the password now at {shop_url} and contact us.",
+        },
+    },
+    Template {
         name: "data_export_ready",
         variables: &[],
         pt_br: Words {
