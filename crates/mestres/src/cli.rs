@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::service::Service;
-use crate::{database, migrate, reset, serve, shell_env, token, up};
+use crate::{admin, database, dead, keys, migrate, reset, serve, shell_env, token, up};
 
 /// Mestres Café: a coffee shop's backend, in one binary.
 #[derive(Debug, Parser)]
@@ -32,6 +32,15 @@ enum Command {
     Reset,
     /// Print a token that the local shop accepts
     Token(token::Options),
+    /// Administrators of the shop
+    #[command(subcommand)]
+    Admin(admin::Command),
+    /// The keys that sign access tokens
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Events between the services
+    #[command(subcommand)]
+    Events(dead::Command),
 }
 
 impl Cli {
@@ -43,6 +52,9 @@ impl Cli {
             Command::Env => shell_env::run(),
             Command::Reset => reset::run(),
             Command::Token(options) => token::run(&options),
+            Command::Admin(command) => admin::run(&command),
+            Command::Keys(command) => keys::run(&command),
+            Command::Events(command) => dead::run(&command),
         }
     }
 }
@@ -99,6 +111,12 @@ mod tests {
         accepts("mestres reset");
         accepts("mestres token --role admin --user 1");
         accepts("mestres token --role admin --user 1 --ttl 5");
+        accepts("mestres admin create --email ana@example.com --name Ana");
+        accepts("mestres keys rotate");
+        accepts("mestres keys rotate --signing-key-file key.pem --jwks-file jwks.json");
+        accepts("mestres events dead");
+        accepts("mestres events dead --redeliver 7");
+        accepts("mestres events dead --drop 7");
     }
 
     #[test]
@@ -109,5 +127,9 @@ mod tests {
         refuses("mestres token --role barista --user 1", "customer");
         refuses("mestres token --role admin --user 0", "--user");
         refuses("mestres token --role admin", "--user");
+        refuses("mestres token --role admin --user 1 --ttl 61", "1..=60");
+        refuses("mestres admin create --email ana@example.com", "--name");
+        refuses("mestres keys rotate --jwks-file jwks.json", "--signing-key-file");
+        refuses("mestres events dead --redeliver 7 --drop 7", "--drop");
     }
 }

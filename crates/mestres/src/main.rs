@@ -7,6 +7,9 @@ mod cli;
 mod serve;
 mod up;
 
+mod admin;
+mod dead;
+mod keys;
 mod migrate;
 mod reset;
 mod shell_env;

@@ -52,6 +52,12 @@ impl Secrets {
         Ok(secrets)
     }
 
+    /// [`Secrets::accounts_key`](field@Self::accounts_key) as bytes.
+    pub(crate) fn accounts_key(&self) -> anyhow::Result<[u8; 32]> {
+        bytes(&self.accounts_key)
+            .context("the accounts key is damaged; stop the shop and run `mestres reset`")
+    }
+
     fn completed(mut self) -> anyhow::Result<Self> {
         for password in [
             &mut self.migrate_password,
@@ -72,6 +78,18 @@ impl Secrets {
         }
         Ok(self)
     }
+}
+
+/// 32 bytes from 64 hexadecimal digits.
+pub(crate) fn bytes(hex: &str) -> Option<[u8; 32]> {
+    if hex.len() != 64 {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 fn hex<const N: usize>(bytes: [u8; N]) -> String {
@@ -119,6 +137,14 @@ mod tests {
         assert_eq!(secrets.token_key, "t");
         assert_eq!(secrets.accounts_password.len(), 32);
         assert!(secrets == Secrets::load_or_create(&folder).unwrap(), "what was missing is kept, too");
+    }
+
+    #[test]
+    fn keys_are_64_hexadecimal_digits() {
+        assert_eq!(bytes(&hex([10; 32])), Some([10; 32]));
+        for wrong in ["", "0a", &"0a".repeat(33), &"0g".repeat(32), &"é".repeat(32)] {
+            assert_eq!(bytes(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(crate) struct Options {
     user: i64,
     /// How long it is valid, in minutes
     #[arg(long, value_name = "MINUTES", default_value_t = 60, visible_alias = "minutes",
-          value_parser = clap::value_parser!(i64).range(1..=1440))]
+          value_parser = clap::value_parser!(i64).range(1..=60))]
     ttl: i64,
 }
 

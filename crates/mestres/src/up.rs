@@ -191,6 +191,7 @@ impl Shop {
         let (applied, ()) =
             tokio::try_join!(migrate(&owner_url), database::declare_streams(&self.data.nats_url),)?;
         let loaded = self.load_demo_shop(options, &secrets).await?;
+        self.load_demo_people(&secrets).await?;
         self.narrator.say(Line::Schema {
             applied,
             products: loaded.products,
@@ -233,6 +234,25 @@ impl Shop {
             self.narrator.say(Line::Note { text })?;
         }
         Ok(loaded)
+    }
+
+    /// The demo logins, and an agenda for the first customer among them.
+    async fn load_demo_people(&mut self, secrets: &Secrets) -> anyhow::Result<()> {
+        let logins = accounts::seed::DEMO_LOGINS;
+        let admin_url = &self.data.admin_url;
+        let accounts_url = database::login_url(admin_url, Schema::Accounts, secrets)?;
+        let key = secrets.accounts_key()?;
+        let loaded =
+            accounts::seed::load(&accounts_url, &key, |_| {}).await.context("cannot load the demo logins")?;
+        // In a fresh shop their ids are their places. Elsewhere nobody gets an agenda that is not theirs.
+        if let Some(customer) = logins.iter().position(|login| login.role == "customer")
+            && loaded.fresh == logins.len()
+        {
+            let agenda_url = database::login_url(admin_url, Schema::Agenda, secrets)?;
+            let customer = i64::try_from(customer + 1).context("too many logins")?;
+            agenda::seed::load(&agenda_url, customer, |_| {}).await.context("cannot load the demo agenda")?;
+        }
+        Ok(())
     }
 
     /// Loads, and says how far it is when that takes long.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use accounts::seed::{DEMO_LOGINS, DemoLogin};
 use anyhow::Context as _;
 
 use crate::database::{self, Schema};
@@ -233,6 +234,8 @@ impl Plan {
     /// Where things are, and what to try first.
     pub(crate) fn addresses(&self) -> Vec<Line> {
         let mut lines: Vec<Line> = self.moved.iter().map(|text| Line::Note { text: text.clone() }).collect();
+        let unlimited = format!("rate limits spare {LOAD_GENERATORS}, so that ab and k6 can be tried here");
+        lines.push(Line::Note { text: unlimited });
         let shop = format!("http://localhost:{}", self.gateways[0].port());
         let all_gateways = match self.gateways.as_slice() {
             [_] => String::new(),
@@ -257,10 +260,11 @@ impl Plan {
         if let Some(notifications) = self.internal_http(Service::Notifications) {
             address("Mailbox", format!("http://{notifications}/mailbox"), "mails that were sent".to_owned());
         }
+        for login in demo_logins() {
+            let note = "a password that everybody knows".to_owned();
+            address(&format!("Login {}", login.role), format!("{}   {}", login.email, login.password), note);
+        }
         address("Logs", ".mestres/logs/".to_owned(), "one file per service".to_owned());
-
-        let unlimited = format!("rate limits spare {LOAD_GENERATORS}, so that `ab` and k6 can be tried here");
-        lines.push(Line::Note { text: unlimited });
 
         let mut try_this = |command: String, note: &str| {
             lines.push(Line::Try { command, note: note.to_owned() });
@@ -269,7 +273,8 @@ impl Plan {
             format!("curl -i {}/api/v1/products", &shop["http://".len()..]),
             "twice: look at X-Cache-Hit",
         );
-        try_this(format!("{} token --role admin --user 1", ourselves()), "for the admin routes");
+        let cookie = format!(r#""Cookie: auth-token=$({} token --role admin --user 1)""#, ourselves());
+        try_this(format!("curl -H {cookie} {shop}/api/admin/performance-metrics"), "admins only");
         lines
     }
 }
@@ -349,6 +354,13 @@ impl Draft<'_> {
         self.programs.push((program, stops));
         Ok(())
     }
+}
+
+/// One login for each role.
+fn demo_logins() -> Vec<&'static DemoLogin> {
+    let mut logins: Vec<&DemoLogin> = DEMO_LOGINS.iter().collect();
+    logins.dedup_by_key(|login| login.role);
+    logins
 }
 
 /// This program as one would type it here.

@@ -90,6 +90,11 @@ impl State {
         let _stale = std::fs::remove_file(folder.state());
     }
 
+    /// The value of one variable of `mestres env`.
+    pub(crate) fn export(&self, variable: &str) -> Option<&str> {
+        self.exports.iter().find(|(name, _)| name == variable).map(|(_, value)| value.as_str())
+    }
+
     /// The state of the shop that runs now: somebody holds the lock and has said what runs.
     pub(crate) fn of_running(folder: &Folder) -> anyhow::Result<Option<Self>> {
         if !folder.lock().exists() || Lock::take(folder)?.is_some() {

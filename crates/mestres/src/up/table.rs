@@ -109,7 +109,7 @@ impl Table {
                 self.row("services", &format!("{}      {count}{took}", names.join(" ")))
             }
             Line::Address { what, address, note } => {
-                self.aside("addresses", &format!("{what:<14}{address}"), 58, note)
+                self.aside("addresses", &format!("{what:<16}{address}"), 58, note)
             }
             Line::Try { command, note } => {
                 let first = if self.section == "try" { "   " } else { "try" };
@@ -258,7 +258,7 @@ mod tests {
   schema    2 migrations applied, demo shop: 128 products, 14 categories   1.2s
   services  catalog gateway      2/2 healthy   0.6s
 
-  Shop API      http://localhost:3000/api/v1/products         pt-BR, en
+  Shop API        http://localhost:3000/api/v1/products       pt-BR, en
 
   try   curl -i localhost:3000                                look at X-Cache-Hit
 
