@@ -28,6 +28,13 @@ pub(crate) async fn insert(accounts: &mut PgConnection, id: i64, role: &str) {
     )
     .bind(id)
     .bind(role)
+    .execute(&mut *accounts)
+    .await
+    .unwrap();
+    // Those who register afterwards get ids of their own.
+    sqlx::query(
+        "SELECT setval(pg_get_serial_sequence('accounts.users', 'id'), (SELECT max(id) FROM accounts.users))",
+    )
     .execute(accounts)
     .await
     .unwrap();
@@ -40,8 +47,6 @@ pub(crate) struct Person {
     pub(crate) email: String,
     pub(crate) token: String,
     pub(crate) refresh: String,
-    /// The cookies of the answer, attributes and all.
-    pub(crate) cookies: Vec<String>,
 }
 
 /// Registers, reads the mail, verifies and signs in.
@@ -72,14 +77,11 @@ pub(crate) async fn login(client: &Client, email: &str, password: &str) -> Answe
 pub(crate) fn person(email: &str, signed_in: &Answer) -> Person {
     assert_eq!(signed_in.status, 200, "{}", signed_in.text());
     let data = &signed_in.json()["data"];
-    let cookies =
-        signed_in.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap().to_owned());
     Person {
         id: data["user"]["id"].as_i64().unwrap(),
         email: email.to_owned(),
         token: data["access_token"].as_str().unwrap().to_owned(),
         refresh: data["refresh_token"].as_str().unwrap().to_owned(),
-        cookies: cookies.collect(),
     }
 }
 

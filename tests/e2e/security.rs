@@ -13,7 +13,7 @@ mod tokens;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::LocalBoxFuture;
 
 use crate::{
     accounts::{self, Person},
@@ -34,7 +34,7 @@ pub(crate) struct World {
     admin: Person,
 }
 
-type Check = for<'w> fn(&'w World) -> BoxFuture<'w, ()>;
+type Check = for<'w> fn(&'w World) -> LocalBoxFuture<'w, ()>;
 
 macro_rules! rows {
     ($($name:literal $what:literal => $check:path,)+) => {

@@ -83,6 +83,14 @@ pub(crate) struct CacheFacts {
     fresh_left: Duration,
 }
 
+impl Headers {
+    /// Whether the body is a stream of events, which ends when its reader leaves.
+    fn are_of_events(&self) -> bool {
+        let Self::Set(headers) = self else { return false };
+        headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream")
+    }
+}
+
 impl CacheFacts {
     fn of(served: &Served) -> Self {
         Self { state: served.state, age: served.age, fresh_left: served.fresh_left }
@@ -301,6 +309,11 @@ impl Answer {
     pub(crate) fn into_response(self, timing: Timing, took: Duration) -> Response<Body> {
         let body = match self.body {
             Payload::Bytes(bytes) => Body::of(bytes, timing),
+            // Told when something happens: how long that takes says nothing about us.
+            Payload::Boxed(inner) if self.headers.are_of_events() => {
+                timing.finish();
+                Body::Stream { inner, timing: None }
+            }
             Payload::Boxed(inner) => Body::Stream { inner, timing: Some(timing) },
         };
         let mut response = Response::with_body(self.status, body);

@@ -41,6 +41,19 @@ impl Authenticated {
         Some(gate.shared.asserter.user(audience, user, self.request_id.as_str()))
     }
 
+    /// Whether the session has not ended since.
+    pub(crate) fn session_holds(&self, gate: &Gate) -> bool {
+        let Some(user) = &self.user else { return false };
+        let stated = Stated {
+            user: user.id,
+            rank: rank(user.role),
+            session_id: &user.session_id,
+            // Whatever becomes of the role: a feed is the user's own.
+            expires_at: i64::MAX,
+        };
+        gate.shared.revocations.left(stated).is_some()
+    }
+
     /// Passes everyone who is signed in.
     pub(crate) fn user(self) -> Result<Self, Error> {
         if self.user.is_some() { Ok(self) } else { Err(Error::Unauthenticated) }

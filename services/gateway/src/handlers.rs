@@ -41,6 +41,7 @@ pub mod my_addresses;
 pub mod my_data;
 pub mod my_profile;
 pub mod my_sessions;
+pub mod notification_stream;
 pub mod notifications;
 pub mod openapi;
 pub mod password;

@@ -14,7 +14,7 @@ pub(crate) use self::tree::Segments;
 use self::tree::TREE;
 use crate::handlers::{
     admin_products, admin_users, admin_webhooks, agenda, auth, health, my_addresses, my_data, my_profile,
-    my_sessions, notifications, openapi, password, performance, totp,
+    my_sessions, notification_stream, notifications, openapi, password, performance, totp,
 };
 
 /// What answers the `GET` of a route.
@@ -112,6 +112,7 @@ routes! {
 
     Notifications           "/api/notifications"                      GET                  Own;
     MyNotifications         "/api/v1/notifications"                   GET                  Own;
+    NotificationStream      "/api/v1/notifications/stream"            GET                  Handler;
     NotificationPreferences "/api/v1/notifications/preferences"       GET_PUT              Own;
     Notification            "/api/notifications/{id}"                 PUT_DELETE           Handler;
     NotificationsReadAll    "/api/notifications/read-all"             POST                 Handler;
@@ -282,6 +283,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(at(Route::MySession).delete(my_sessions::revoke))
         .service(at(Route::MyData).get(my_data::export).delete(my_data::erase))
         .service(at(Route::MyDataJob).get(my_data::job))
+        .service(at(Route::NotificationStream).get(notification_stream::stream))
         .service(at(Route::NotificationPreferences).put(notifications::prefer))
         .service(at(Route::NotificationsReadAll).post(notifications::mark_all))
         .service(at(Route::Notification).put(notifications::mark).delete(notifications::delete))

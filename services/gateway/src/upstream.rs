@@ -46,6 +46,9 @@ pub(crate) struct Upstream {
     pub(crate) agenda: AgendaServiceClient<Channel>,
     /// What people are told.
     pub(crate) notifications: NotificationsServiceClient<Channel>,
+    /// The same service for feeds that stay open, on a connection of their own: they must not take the place
+    /// of questions.
+    pub(crate) feeds: NotificationsServiceClient<Channel>,
     /// What other systems are told; the same service and connection as `notifications`.
     pub(crate) webhooks: WebhooksServiceClient<Channel>,
 }
@@ -63,6 +66,7 @@ impl Upstream {
             accounts: AccountsServiceClient::new(bootstrap::grpc::channel(&config.accounts_url)?),
             agenda: AgendaServiceClient::new(bootstrap::grpc::channel(&config.agenda_url)?),
             notifications: NotificationsServiceClient::new(notifications.clone()),
+            feeds: NotificationsServiceClient::new(bootstrap::grpc::channel(&config.notifications_url)?),
             webhooks: WebhooksServiceClient::new(notifications),
         })
     }

@@ -11,7 +11,8 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::{
     account, admin_products, admin_users, admin_webhooks, agenda, auth, categories, health, images,
-    my_addresses, my_data, my_profile, my_sessions, notifications, password, performance, products, totp,
+    my_addresses, my_data, my_profile, my_sessions, notification_stream, notifications, password,
+    performance, products, totp,
 };
 use crate::error::Error;
 use crate::negotiation::{Encoding, none_match_names};
@@ -136,6 +137,7 @@ pub struct ProblemField {
         admin_webhooks::rotate_secret,
         admin_webhooks::deliveries,
         admin_webhooks::redeliver,
+        notification_stream::stream,
         notifications::list,
         notifications::list_enveloped,
         notifications::mark,
