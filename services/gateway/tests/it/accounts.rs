@@ -14,6 +14,9 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request as Grpc, Response as Reply, Status};
 
+use crate::people::People;
+use crate::stand_ins::asserted;
+
 /// The one password that is right.
 pub(crate) const PASSWORD: &str = "cinco cavalos azuis";
 
@@ -22,6 +25,7 @@ pub(crate) const PASSWORD: &str = "cinco cavalos azuis";
 pub(crate) struct ScriptedAccounts {
     state: Mutex<State>,
     away: AtomicBool,
+    pub(crate) people: People,
 }
 
 #[derive(Debug, Default)]
@@ -175,10 +179,21 @@ fn user() -> pb::User {
 
 /// The service, of which only some calls do anything.
 macro_rules! accounts_service {
-    (scripted { $($scripted:tt)* } others { $($name:ident $request:ident $response:ident;)* }) => {
+    (
+        scripted { $($scripted:tt)* }
+        people { $($known:ident $asked:ident $told:ident;)* }
+        others { $($name:ident $request:ident $response:ident;)* }
+    ) => {
         #[tonic::async_trait]
         impl AccountsService for ScriptedAccounts {
             $($scripted)*
+            $(
+                async fn $known(&self, request: Grpc<pb::$asked>) -> Result<Reply<pb::$told>, Status> {
+                    let user = asserted(request.metadata())?;
+                    let asked = self.called(stringify!($known), request)?;
+                    self.people.$known(user, asked).map(Reply::new)
+                }
+            )*
             $(
                 async fn $name(&self, request: Grpc<pb::$request>) -> Result<Reply<pb::$response>, Status> {
                     self.called(stringify!($name), request)?;
@@ -268,22 +283,15 @@ accounts_service! {
             Ok(Reply::new(pb::EnrolTotpResponse { secret, uri }))
         }
     }
-    others {
-        verify_email VerifyEmailRequest VerifyEmailResponse;
-        logout_all LogoutAllRequest LogoutAllResponse;
-        forgot_password ForgotPasswordRequest ForgotPasswordResponse;
-        reset_password ResetPasswordRequest ResetPasswordResponse;
-        change_password ChangePasswordRequest ChangePasswordResponse;
-        list_sessions ListSessionsRequest ListSessionsResponse;
-        revoke_session RevokeSessionRequest RevokeSessionResponse;
-        confirm_totp ConfirmTotpRequest ConfirmTotpResponse;
-        disable_totp DisableTotpRequest DisableTotpResponse;
+    people {
         get_profile GetProfileRequest GetProfileResponse;
         update_profile UpdateProfileRequest UpdateProfileResponse;
         list_addresses ListAddressesRequest ListAddressesResponse;
         create_address CreateAddressRequest CreateAddressResponse;
         update_address UpdateAddressRequest UpdateAddressResponse;
         delete_address DeleteAddressRequest DeleteAddressResponse;
+        list_sessions ListSessionsRequest ListSessionsResponse;
+        revoke_session RevokeSessionRequest RevokeSessionResponse;
         request_export RequestExportRequest RequestExportResponse;
         request_erasure RequestErasureRequest RequestErasureResponse;
         get_data_job GetDataJobRequest GetDataJobResponse;
@@ -291,7 +299,16 @@ accounts_service! {
         get_user GetUserRequest GetUserResponse;
         update_user UpdateUserRequest UpdateUserResponse;
         lock_user LockUserRequest LockUserResponse;
-        get_contact GetContactRequest GetContactResponse;
         list_active_users ListActiveUsersRequest ListActiveUsersResponse;
+    }
+    others {
+        verify_email VerifyEmailRequest VerifyEmailResponse;
+        logout_all LogoutAllRequest LogoutAllResponse;
+        forgot_password ForgotPasswordRequest ForgotPasswordResponse;
+        reset_password ResetPasswordRequest ResetPasswordResponse;
+        change_password ChangePasswordRequest ChangePasswordResponse;
+        confirm_totp ConfirmTotpRequest ConfirmTotpResponse;
+        disable_totp DisableTotpRequest DisableTotpResponse;
+        get_contact GetContactRequest GetContactResponse;
     }
 }

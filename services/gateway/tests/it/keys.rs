@@ -4,6 +4,7 @@
 use gateway::cache_policy::Read;
 use gateway::error::Error;
 use gateway::routes::Route;
+use rls::UserId;
 
 fn read(target: &str) -> Result<Read, Error> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -41,6 +42,94 @@ fn keys_are_the_documents_own() {
     check("/api/v1/categories", "categories:all");
     check("/api/v1/categories/9", "category:9");
     check("/api/v1/products/by-slug/bourbon-amarelo", "product:slug:bourbon-amarelo");
+}
+
+/// The key of a user's own read, for user 7.
+fn own_key(target: &str) -> String {
+    let mut key = String::new();
+    own(target).unwrap_or_else(|error| panic!("{target}: {error}")).key(&mut key);
+    key
+}
+
+fn own(target: &str) -> Result<Read, Error> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let (route, segment) = Route::find(path).ok_or(Error::NotFound)?;
+    Read::parse_own(route, segment, query, UserId(7)).map(|read| read.expect("the route is cached"))
+}
+
+/// S37 to S40, and that both addresses of a resource ask for one entry.
+#[test]
+fn keys_of_a_users_own_are_the_documents_own() {
+    for (paths, query, expected) in [
+        (&["/api/events", "/api/v1/agenda/events"][..], "", "events:user:7:page:1:limit:20"),
+        (&["/api/events", "/api/v1/agenda/events"], "limit=50&page=03", "events:user:7:page:3:limit:50"),
+        (
+            &["/api/events", "/api/v1/agenda/events"],
+            "to=2026-11-23T00:00:00-03:00&status=done&kind=aula&from=2026-11-22T00:00:00.0004Z",
+            "events:user:7:page:1:limit:20:from:2026-11-22T00:00:00.000Z:kind:aula:status:done\
+             :to:2026-11-23T03:00:00.000Z",
+        ),
+        (&["/api/events/5", "/api/v1/agenda/events/05"], "", "event:5"),
+        (&["/api/events.ics", "/api/v1/agenda/events.ics"], "", "events:user:7:ics"),
+        (&["/api/professionals", "/api/v1/agenda/professionals"], "", "professionals:user:7"),
+        (
+            &["/api/professionals", "/api/v1/agenda/professionals"],
+            "specialty=barista&page=2&limit=10",
+            "professionals:user:7:limit:10:page:2:specialty:barista",
+        ),
+        (&["/api/professionals/3", "/api/v1/agenda/professionals/3"], "", "professional:3"),
+        (&["/api/reports", "/api/v1/agenda/reports"], "", "reports:user:7:role:any:page:1:limit:20"),
+        (
+            &["/api/reports", "/api/v1/agenda/reports"],
+            "role=sender&limit=5",
+            "reports:user:7:role:sender:page:1:limit:5",
+        ),
+        (&["/api/reports/9", "/api/v1/agenda/reports/9"], "", "report:9"),
+        (&["/api/notifications", "/api/v1/notifications"], "", "notifications:user:7"),
+        (&["/api/notifications", "/api/v1/notifications"], "unread=false&page=1", "notifications:user:7"),
+        (
+            &["/api/notifications", "/api/v1/notifications"],
+            "unread=true&page=2",
+            "notifications:user:7:page:2:unread:true",
+        ),
+        (&["/api/v1/notifications/preferences"], "", "notifprefs:user:7"),
+        (&["/api/v1/me"], "", "profile:user:7"),
+        (&["/api/v1/me/addresses"], "", "addresses:user:7"),
+    ] {
+        for path in paths {
+            assert_eq!(own_key(&format!("{path}?{query}")), expected, "{path}?{query}");
+        }
+    }
+}
+
+#[test]
+fn questions_about_ones_own_are_as_strict() {
+    for (target, code) in [
+        ("/api/events?limit=101", "invalid_parameter"),
+        ("/api/events?page=0", "invalid_parameter"),
+        ("/api/events?page=501", "offset_too_deep"),
+        ("/api/events?kind=party", "invalid_parameter"),
+        ("/api/events?from=tomorrow", "invalid_parameter"),
+        ("/api/events?from=0000-01-01T00:00:00Z", "invalid_parameter"),
+        ("/api/events?per_page=20", "invalid_parameter"),
+        ("/api/events/x", "invalid_parameter"),
+        ("/api/events/me.css", "not_found"),
+        ("/api/events.ics?page=1", "invalid_parameter"),
+        ("/api/reports?role=both", "invalid_parameter"),
+        ("/api/notifications?unread=1", "invalid_parameter"),
+        ("/api/v1/me?x=1", "invalid_parameter"),
+        ("/api/v1/me.css", "not_found"),
+    ] {
+        assert_eq!(own(target).expect_err(target).code(), code, "{target}");
+    }
+}
+
+/// X59: what is one user's is asked for under their name, and only public answers under nobody's.
+#[test]
+fn a_lookup_names_the_owner() {
+    let owner = |read: &Read| read.lookup("key", None).owner;
+    assert_eq!(owner(&own("/api/events/5").expect("a read")), 7);
+    assert_eq!(owner(&read("/api/v1/products/5").expect("a read")), 0);
 }
 
 #[test]

@@ -1,19 +1,30 @@
 //! What the gateway promises: its pure parts by tables, its listener by real sockets, and the whole of it in
 //! front of a scripted catalog with a real NATS.
 
+mod account_data;
 mod accounts;
+mod agenda;
+mod agenda_bodies;
+mod agenda_keys;
 mod bodies;
+mod calendar;
 mod contract;
 mod framing;
 mod http;
 mod keys;
 mod limits;
 mod negotiation;
+mod notifications;
 mod origins;
+mod people;
+mod personal;
+mod prefetch;
 mod problems;
+mod scripted_agenda;
 mod sessions;
 mod shop;
 mod sign_in;
 mod sockets;
+mod stand_ins;
 mod tokens;
 mod views;

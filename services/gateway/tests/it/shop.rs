@@ -37,6 +37,8 @@ use tonic::{Code, Request as Grpc, Response as Reply, Status};
 use uuid::Uuid;
 
 use crate::accounts::ScriptedAccounts;
+use crate::scripted_agenda::ScriptedAgenda;
+use crate::people::People;
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,9 +51,10 @@ pub(crate) struct Shop {
     pub(crate) gateway: Gateway,
     pub(crate) catalog: Arc<ScriptedCatalog>,
     pub(crate) accounts: Arc<ScriptedAccounts>,
+    pub(crate) agenda: Arc<ScriptedAgenda>,
     nats: Nats,
     _beating: AbortOnDropHandle<()>,
-    _serving: [AbortOnDropHandle<()>; 2],
+    _serving: [AbortOnDropHandle<()>; 3],
 }
 
 impl Shop {
@@ -71,16 +74,28 @@ impl Shop {
         Self::open_with(|config| Config { accounts_url: "http://127.0.0.1:1".to_owned(), ..config }).await
     }
 
-    async fn open_with(change: impl FnOnce(Config) -> Config) -> Self {
+    /// With other settings.
+    pub(crate) async fn open_with(change: impl FnOnce(Config) -> Config) -> Self {
+        Self::open_with_people(change, |_nobody| ()).await
+    }
+
+    /// With other settings, and people whom accounts knows before the gateway starts.
+    pub(crate) async fn open_with_people(
+        change: impl FnOnce(Config) -> Config,
+        people: impl FnOnce(&People),
+    ) -> Self {
         let nats = Nats::start().await;
         let beating = keep_purge_log(&nats.url()).await;
         let catalog = Arc::new(ScriptedCatalog::with_products(40));
         let (catalog_addr, serving) = serve(Arc::clone(&catalog)).await;
         let (accounts, accounts_addr, serving_accounts) = ScriptedAccounts::start().await;
+        let (agenda, agenda_addr, serving_agenda) = ScriptedAgenda::start().await;
+        people(&accounts.people);
         let settings = |keys: &TestKeys| {
             change(Config {
                 catalog_url: format!("http://{catalog_addr}"),
                 accounts_url: format!("http://{accounts_addr}"),
+                agenda_url: format!("http://{agenda_addr}"),
                 nats_url: nats.url(),
                 ..config(keys)
             })
@@ -90,9 +105,10 @@ impl Shop {
             gateway,
             catalog,
             accounts,
+            agenda,
             nats,
             _beating: beating,
-            _serving: [serving, serving_accounts],
+            _serving: [serving, serving_accounts, serving_agenda],
         };
         // Until it has seen the log alive, the gateway serves nothing from memory.
         eventually(PATIENCE, "the cache is live", async || {
