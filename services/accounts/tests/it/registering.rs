@@ -99,7 +99,7 @@ async fn a_password_of_128_characters_of_any_kind_is_accepted_exactly() {
     app.register(Who::Service, request).await.unwrap();
     let right = LoginRequest { password: password.clone(), ..credentials(ANA) };
     assert!(app.login(Who::Service, right).await.is_ok());
-    for wrong in [password.trim().to_owned(), password.to_uppercase(), password.replace('\0', "")] {
+    for wrong in [password[1..].to_owned(), password.to_uppercase(), password.replace('\0', "")] {
         let wrong = LoginRequest { password: wrong, ..credentials(ANA) };
         assert_eq!(refusal(app.login(Who::Service, wrong).await).0, Code::Unauthenticated);
     }
