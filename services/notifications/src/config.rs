@@ -8,6 +8,8 @@ use bootstrap::config::{self, ConfigError, Environment};
 
 use crate::webhooks::{self, Reach};
 
+const ALLOW_LOOPBACK: &str = "MESTRES_WEBHOOK_ALLOW_LOOPBACK";
+
 /// How a notifications process is set up.
 #[derive(Clone)]
 pub struct Config {
@@ -98,7 +100,10 @@ impl Config {
                 from: or("MESTRES_MAIL_FROM", "Mestres Café <nao-responda@mestrescafe.dev>"),
                 first_retry: Duration::from_secs(15),
             },
-            webhooks: webhooks::Settings { reach: webhook_reach(environment)?, ..Default::default() },
+            webhooks: webhooks::Settings {
+                reach: webhook_reach(config::optional(ALLOW_LOOPBACK).as_deref(), environment)?,
+                ..Default::default()
+            },
             sweep_every: Duration::from_secs(600),
             reconcile_every: Duration::from_secs(10),
         })
@@ -125,16 +130,14 @@ impl std::fmt::Debug for MailConfig {
     }
 }
 
-/// How far webhooks go: this machine is no customer's receiver.
-fn webhook_reach(environment: Environment) -> Result<Reach, ConfigError> {
-    const ALLOW_LOOPBACK: &str = "MESTRES_WEBHOOK_ALLOW_LOOPBACK";
-    match (config::optional(ALLOW_LOOPBACK).as_deref(), environment) {
+/// How far webhooks go, by `MESTRES_WEBHOOK_ALLOW_LOOPBACK`: this machine is no customer's receiver.
+fn webhook_reach(value: Option<&str>, environment: Environment) -> Result<Reach, ConfigError> {
+    let refused = |value, expected| ConfigError::invalid(ALLOW_LOOPBACK, value, expected);
+    match (value, environment) {
         (None | Some("0"), _) => Ok(Reach::Public),
         (Some("1"), Environment::Development) => Ok(Reach::PublicAndLoopback),
-        (Some("1"), Environment::Production) => {
-            Err(ConfigError::invalid(ALLOW_LOOPBACK, "1", "nothing in production"))
-        }
-        (Some(other), _) => Err(ConfigError::invalid(ALLOW_LOOPBACK, other, "`0` or `1`")),
+        (Some("1"), Environment::Production) => Err(refused("1", "nothing in production")),
+        (Some(other), _) => Err(refused(other, "`0` or `1`")),
     }
 }
 
@@ -159,5 +162,15 @@ mod tests {
         for wrong in ["", "0a", &"0a".repeat(33), &"0g".repeat(32), &"é".repeat(32)] {
             assert_eq!(key(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn webhooks_reach_this_machine_in_development_only() {
+        let reach = |value, environment| webhook_reach(value, environment).ok();
+        assert_eq!(reach(None, Environment::Development), Some(Reach::Public));
+        assert_eq!(reach(Some("1"), Environment::Development), Some(Reach::PublicAndLoopback));
+        assert_eq!(reach(Some("0"), Environment::Production), Some(Reach::Public));
+        assert_eq!(reach(Some("1"), Environment::Production), None);
+        assert_eq!(reach(Some("yes"), Environment::Development), None);
     }
 }

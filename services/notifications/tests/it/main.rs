@@ -14,3 +14,4 @@ mod preferences;
 mod refusals;
 mod smtp;
 mod sweeper;
+mod webhooks;

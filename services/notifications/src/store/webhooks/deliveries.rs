@@ -39,12 +39,12 @@ rls::statements! {
                              LIMIT $2::bigint OFFSET $3::bigint";
     /// How long an endpoint's log is, as far as pages reach.
     COUNT_DELIVERIES = "SELECT count(*)
-                          FROM (SELECT FROM webhook_deliveries WHERE endpoint_id = $1::bigint LIMIT $2::bigint) some";
+                          FROM (SELECT FROM webhook_deliveries WHERE endpoint_id = $1::bigint LIMIT $2::bigint) counted";
     /// The same for one status.
     COUNT_DELIVERIES_OF_STATUS = "SELECT count(*)
                                     FROM (SELECT FROM webhook_deliveries
                                            WHERE endpoint_id = $1::bigint AND status = $3::text
-                                           LIMIT $2::bigint) some";
+                                           LIMIT $2::bigint) counted";
     /// Whether the endpoint of a delivery is active.
     ENDPOINT_OF = "SELECT e.is_active
                      FROM webhook_deliveries d
