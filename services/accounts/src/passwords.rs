@@ -11,7 +11,7 @@ use std::time::Duration;
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, KeyId, Params, ParamsBuilder, Version};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::domain::password::Password;
@@ -46,6 +46,8 @@ struct Inner {
     /// Checked in the place of a hash that there is none of: the same work, never right.
     nobody: String,
     permits: Arc<Semaphore>,
+    /// One for each that may compute or wait.
+    line: Arc<Semaphore>,
     waiting: AtomicUsize,
     computed: AtomicU64,
     refused: AtomicU64,
@@ -73,17 +75,29 @@ impl Passwords {
             salt: Some(Salt::new(&random::<16>()).expect("16 bytes are a salt")),
             hash: Some(Output::new(&random::<32>()).expect("32 bytes are a hash")),
         };
+        let permits = (cores / 2).max(1);
         Self {
             inner: Arc::new(Inner {
                 current,
                 previous,
                 nobody: nobody.to_string(),
-                permits: Arc::new(Semaphore::new((cores / 2).max(1))),
+                permits: Arc::new(Semaphore::new(permits)),
+                line: Arc::new(Semaphore::new(permits + WAITING_MAX)),
                 waiting: AtomicUsize::new(0),
                 computed: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
             }),
         }
+    }
+
+    /// A place in the line, for callers that have statements to run before their password is looked at: when
+    /// the line is full they are told before they cost anything.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when too many are under way.
+    pub(crate) fn line_up(&self) -> Result<InLine, Error> {
+        let place = Arc::clone(&self.inner.line).try_acquire_owned();
+        place.map(InLine).map_err(|_full| self.overloaded())
     }
 
     /// A new hash of `password`, as a PHC string.
@@ -218,6 +232,11 @@ fn context(pepper: &Pepper, params: Params) -> Argon2<'_> {
     Argon2::new_with_secret(&pepper.secret, Algorithm::Argon2id, Version::V0x13, params)
         .expect("32 bytes are not too long for a secret")
 }
+
+/// A place in the line, given back on drop.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held, not read")]
+pub(crate) struct InLine(OwnedSemaphorePermit);
 
 /// A place in the queue, given back on drop.
 struct Place<'a>(&'a AtomicUsize);

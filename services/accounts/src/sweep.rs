@@ -5,7 +5,6 @@ use std::time::Duration;
 use rls::{Caller, Class, Database};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::Error;
 use crate::handlers::now;
 use crate::store::sweep;
 
@@ -35,7 +34,7 @@ async fn once(db: &Database, stop: &CancellationToken) {
             }
             let (table, statement, now) = (*table, *statement, now());
             let swept = db.run(&Caller::Service, Class::Worker, DEADLINE, move |tx| {
-                Box::pin(async move { Ok::<_, Error>(sweep::piece(tx, statement, now).await?) })
+                Box::pin(async move { sweep::piece(tx, statement, now).await })
             });
             match swept.await {
                 Ok(swept) if swept.value < sweep::PIECE_ROWS => break,

@@ -60,9 +60,6 @@ async fn disable(
     record(tx, &Event::new(&Caller::User(id), now, version, Fact::UserUpdated(fact))).await?;
     // Tokens issued so far may state a role that now needs what is gone.
     let role: UserRole = resources.staff_totp.effective(user.role, false);
-    let revocation = match role == user.role {
-        true => None,
-        false => Some(revoke::role(tx, id, role, now).await?),
-    };
+    let revocation = if role == user.role { None } else { Some(revoke::role(tx, id, role, now).await?) };
     Ok((checked, revocation))
 }

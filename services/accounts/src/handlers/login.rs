@@ -27,6 +27,7 @@ pub(crate) async fn login(call: &Call, request: LoginRequest) -> Result<LoginRes
     let client = Client::read(request.client);
     let now = now();
     let counters = &call.resources.counters;
+    let _in_line = call.resources.passwords.line_up()?;
 
     let asked = reserve(call, backstage, email, client.clone(), now).await;
     let asked = asked.inspect_err(|error| {

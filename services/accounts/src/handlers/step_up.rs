@@ -58,6 +58,7 @@ pub(super) async fn verify_password(
     password: Password,
     now: OffsetDateTime,
 ) -> Result<Credentials, Error> {
+    let _in_line = call.resources.passwords.line_up()?;
     let resources = call.resources.clone();
     let (found, reserved) = call
         .write(oneself.backstage(), move |tx| {
@@ -91,9 +92,10 @@ async fn verify_code(
             Box::pin(async move {
                 let found = credentials::of_user(tx, oneself.id).await?;
                 let enabled = found.as_ref().is_some_and(|found| found.user.totp_enabled);
-                let checked = match enabled {
-                    true => second_factor::check(tx, &resources, oneself.id, code, now).await?,
-                    false => CodeCheck::Wrong,
+                let checked = if enabled {
+                    second_factor::check(tx, &resources, oneself.id, code, now).await?
+                } else {
+                    CodeCheck::Wrong
                 };
                 Ok((found, checked))
             })
