@@ -1,12 +1,19 @@
 //! What the accounts service promises, asked through its API on a real database.
 
+mod addresses;
+mod admin_users;
 mod app;
 mod attempts;
+mod data_jobs;
 mod logging_in;
 mod mailed_links;
 mod passwords;
+mod peers;
+mod people;
+mod profile;
 mod refreshing;
 mod registering;
 mod revocations;
 mod second_factors;
+mod seed;
 mod sessions;
