@@ -206,7 +206,7 @@ pub(super) async fn x17(world: &World) {
     refused(&register("longa@mestrescafe.dev", &"café ".repeat(26)).await, 422, "validation_failed");
     refused(&register("curta@mestrescafe.dev", "catorze letras").await, 422, "validation_failed");
     let odd =
-        format!(" \u{0}☕{} ", "grão de café ".repeat(9)).chars().take(127).chain([' ']).collect::<String>();
+        format!(" \u{0}☕{} ", "grão de café ".repeat(10)).chars().take(127).chain([' ']).collect::<String>();
     assert_eq!(odd.chars().count(), 128);
     let email = "estranha@mestrescafe.dev";
     let registered = register(email, &odd).await;
@@ -257,7 +257,7 @@ pub(super) async fn x36(world: &World) {
     let client = world.by(&session);
     let enrolled = client.write(Method::POST, "/api/v1/me/totp", None, &json!({})).await;
     assert!(enrolled.status.is_success(), "{}", enrolled.text());
-    let secret = enrolled.json()["data"]["secret"].as_str().unwrap().to_owned();
+    let secret = enrolled.json()["data"]["totp"]["secret"].as_str().unwrap().to_owned();
     let confirm = json!({ "code": code(&secret, now() - 30) });
     let confirmed = client.write(Method::POST, "/api/v1/me/totp/confirm", None, &confirm).await;
     assert!(confirmed.status.is_success(), "{}", confirmed.text());
