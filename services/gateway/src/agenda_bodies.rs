@@ -180,7 +180,9 @@ fn score(fields: &mut Fields<'_>, name: &str) -> u32 {
 
 fn word(fields: &mut Fields<'_>, name: &str, words: &[&'static str]) -> Member<String> {
     let word = fields.string(name, 1..=32);
+    // What is empty, or no string at all, was noted already.
     if let Member::Present(text) = &word
+        && !text.is_empty()
         && !words.contains(&text.as_str())
     {
         let list = words.join(", ");
@@ -197,7 +199,8 @@ fn moment(fields: &mut Fields<'_>, name: &str) -> Member<prost_types::Timestamp>
         Member::Present(text) => text,
     };
     let moment = OffsetDateTime::parse(&text, &Rfc3339);
-    if moment.is_err() {
+    // What is empty, or no string at all, was noted already.
+    if moment.is_err() && !text.is_empty() {
         let detail = Text::fixed(
             "um instante RFC 3339, como 2026-11-22T09:00:00Z",
             "an RFC 3339 moment such as 2026-11-22T09:00:00Z",

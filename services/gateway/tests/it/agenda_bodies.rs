@@ -51,7 +51,6 @@ fn events_are_read_member_by_member() {
             ("/kind", "invalid"),
             ("/startsAt", "format"),
             ("/endsAt", "type"),
-            ("/endsAt", "format"),
             ("/professionalId", "min"),
             ("/location", "min"),
             ("/status", "invalid"),
@@ -88,7 +87,6 @@ fn professionals_are_read_member_by_member() {
             ("/specialty", "invalid"),
             ("/email", "min"),
             ("/phone", "type"),
-            ("/phone", "min"),
             ("/id", "unknown"),
         ],
     );

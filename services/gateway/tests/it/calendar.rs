@@ -98,6 +98,6 @@ proptest! {
         for name in names {
             prop_assert_eq!(lines.iter().filter(|line| line.starts_with(name)).count(), 1);
         }
-        prop_assert_eq!(lines.len(), 16);
+        prop_assert_eq!(lines.len(), 17);
     }
 }
