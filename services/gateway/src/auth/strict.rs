@@ -37,6 +37,8 @@ pub(super) async fn rank_now(gate: &Gate, user: &AssertedUser) -> Result<Rank, E
                 Some(_) | None => Err(Error::Unauthenticated),
             }
         }
+        // Accounts has never begun a session of such a name.
+        Err(Error::InvalidParameter { .. }) => Err(Error::Unauthenticated),
         Err(error) if gate.shared.revocations.is_fresh() => {
             tracing::debug!(%error, "a session was not checked; the list of revocations is fresh");
             Ok(stated)

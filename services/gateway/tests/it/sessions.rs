@@ -6,6 +6,7 @@ use proto::accounts::v1::{Revocation, Role};
 use reqwest::Method;
 use serde_json::json;
 use testkit::eventually;
+use tonic::Code;
 
 use crate::accounts::{role_change, session, soon_s};
 use crate::shop::{PATIENCE, Shop, check_problem};
@@ -89,6 +90,8 @@ async fn staff_routes_know_at_once() {
     shop.accounts.set_role(8, Role::Unspecified);
     assert_eq!(status(&shop, &admin, STAFF).await, 401, "no such user any more");
 
+    shop.accounts.refuse("check_session", Code::InvalidArgument, "invalid", "");
+    assert_eq!(status(&shop, &staff, STAFF).await, 401, "not the name of a session");
     shop.accounts.end_session("s-1");
     assert_eq!(status(&shop, &staff, STAFF).await, 401);
     // A role that was raised needs a new token: the old one does not prove it.
