@@ -70,6 +70,10 @@ impl App {
         let db = Database::connect(&database).await.context("cannot use the database")?;
         let nats = bootstrap::nats::connect(&config.nats_url, SERVICE).await?;
 
+        anyhow::ensure!(
+            config.environment == Environment::Development || config.mail.smtp_url.is_some(),
+            "production needs a mail server"
+        );
         let outbound = Outbound::new(&config.mail, db.clone())?;
         let mails = Mails::new(&config.secret_key, outbound.domain());
         let teller =

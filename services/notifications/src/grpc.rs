@@ -18,6 +18,10 @@ use crate::mail::Mails;
 const REASON: &str = "mc-reason";
 /// Metadata of a refusal: the field that it is about.
 const FIELD: &str = "mc-field";
+/// Metadata of a refusal: after so many milliseconds it may be another answer.
+const RETRY_AFTER: &str = "mc-retry-after-ms";
+/// How soon it may be worth asking for another stream: one whose reader has left is noticed by then.
+const STREAM_RETRY_MS: u32 = 10_000;
 
 /// Answers `mestres.notifications.v1.NotificationsService`. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -99,7 +103,11 @@ pub(crate) fn status(error: Error, caller: Caller) -> Status {
             refusal(Code::Unauthenticated, "unauthenticated", None, &detail)
         }
         Error::Forbidden => refusal(Code::PermissionDenied, "permission_denied", None, &detail),
-        Error::TooManyStreams => refusal(Code::ResourceExhausted, "too_many_streams", None, &detail),
+        Error::TooManyStreams => {
+            let mut status = refusal(Code::ResourceExhausted, "too_many_streams", None, &detail);
+            status.metadata_mut().insert(RETRY_AFTER, MetadataValue::from(STREAM_RETRY_MS));
+            status
+        }
         Error::StreamsFull => refusal(Code::Unavailable, "streams_full", None, &detail),
         Error::Draining => refusal(Code::Unavailable, "draining", None, &detail),
         Error::Database(failure) => database_status(failure, caller),

@@ -217,6 +217,14 @@ impl Replica {
         let stream = self.client.clone().follow_notifications(request).await?.into_inner();
         Ok(Follower { stream })
     }
+
+    /// How often a statement was run so far.
+    pub(crate) async fn times(&self, statement: &str) -> u64 {
+        let (_, metrics) = self.page("/metrics").await;
+        let counted = format!("database_query_duration_seconds_count{{query=\"{statement}\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&counted));
+        line.map_or(0, |count| count.parse().unwrap())
+    }
 }
 
 impl Drop for Replica {

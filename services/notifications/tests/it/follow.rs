@@ -8,7 +8,7 @@ use proto::notifications::v1::*;
 use testkit::{Nats, eventually};
 use tonic::Code;
 
-use crate::app::{ANA, BIA, Publisher, SOON, Setup, TestApp, World, refusal, report};
+use crate::app::{ANA, BIA, Publisher, SOON, Setup, TestApp, Who, World, refusal, report};
 use crate::consumers::with_nats;
 
 #[tokio::test]
@@ -148,8 +148,12 @@ async fn five_streams_of_a_user_are_enough_and_leaving_makes_room() {
         follower.opened().await;
         open.push(follower);
     }
-    let sixth = app.replica.follow(&app.world, ANA, None).await;
-    assert_eq!(refusal(sixth), (Code::ResourceExhausted, "too_many_streams".into(), String::new()));
+    let sixth = app.replica.follow(&app.world, ANA, None).await.map(drop).unwrap_err();
+    assert_eq!(sixth.metadata().get("mc-retry-after-ms").unwrap(), "10000");
+    assert_eq!(
+        refusal(Err::<(), _>(sixth)),
+        (Code::ResourceExhausted, "too_many_streams".into(), String::new())
+    );
     let mut others = app.replica.follow(&app.world, BIA, None).await.unwrap();
     others.opened().await;
     let (_, metrics) = app.replica.page("/metrics").await;
@@ -158,6 +162,45 @@ async fn five_streams_of_a_user_are_enough_and_leaving_makes_room() {
     open.pop();
     eventually(SOON, "room for a stream", async || app.replica.follow(&app.world, ANA, None).await.ok())
         .await;
+}
+
+#[tokio::test]
+async fn a_thousand_idle_streams_ask_nothing_and_one_notification_wakes_one_users() {
+    const USERS: i64 = 200;
+    let nats = Nats::start().await;
+    let publisher = Publisher::new(&nats.url()).await;
+    let world = World::new().await;
+    let compare_every = Duration::from_millis(100);
+    let replica = world.replica(Setup { nats_url: nats.url(), compare_every, ..Setup::default() }).await;
+    let mut streams = Vec::new();
+    for user in 1..=USERS {
+        let opening = (0..5).map(|_| replica.follow(&world, Who::Customer(user), None));
+        for follower in futures_util::future::join_all(opening).await {
+            let mut follower = follower.unwrap();
+            assert_eq!(follower.opened().await, 0);
+            streams.push((user, follower));
+        }
+    }
+    let (_, metrics) = replica.page("/metrics").await;
+    assert!(metrics.contains("\nnotifications_streams 1000\n"), "{metrics}");
+
+    // Comparing goes on, in one statement each time, and nothing else is asked.
+    let opened = replica.times("SELECT feeds").await;
+    let compared = replica.times("SELECT feeds positions").await;
+    eventually(SOON, "ten comparisons", async || {
+        (replica.times("SELECT feeds positions").await >= compared + 10).then_some(())
+    })
+    .await;
+    assert_eq!(replica.times("SELECT feeds").await, opened);
+    assert_eq!(replica.times("SELECT notifications after").await, 0);
+
+    publisher.publish(1, report(1, 1, 77)).await;
+    for (user, follower) in &mut streams {
+        if *user == 77 {
+            assert_eq!(follower.notification().await.seq, 1);
+        }
+    }
+    assert_eq!(replica.times("SELECT notifications after").await, 5);
 }
 
 #[tokio::test]
