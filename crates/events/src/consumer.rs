@@ -12,7 +12,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pu
 use async_nats::jetstream::{self, AckKind};
 use bootstrap::trace::{self, Edge, Parent};
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::SpanKind;
@@ -205,7 +205,7 @@ impl Consumer {
         let under_way = if order.is_some() { batch } else { self.config.concurrency };
         let permits = Semaphore::new(self.config.concurrency);
         let reading = Reading { handler, order, permits, ending };
-        let messages = durable
+        let mut messages = durable
             .stream()
             .max_messages_per_batch(batch)
             .expires(PULL_EXPIRES)
@@ -213,22 +213,29 @@ impl Consumer {
             .messages()
             .await
             .context("subscribing")?;
-        let handled = messages
-            .take_until(reading.ending.cancelled())
-            .map(|message| async {
-                self.handle(message.context("waiting for messages")?, &reading).await;
-                anyhow::Ok(())
-            })
-            .buffer_unordered(under_way);
-        let mut handled = pin!(handled);
         let mut lost = None;
-        while let Some(outcome) = handled.next().await {
-            if let Err(error) = outcome {
-                // What is under way is finished all the same: the server would bring it again only after
-                // its patience is over.
-                reading.ending.cancel();
-                lost = Some(error);
+        {
+            let handled = messages
+                .by_ref()
+                .take_until(reading.ending.cancelled())
+                .map(|message| async {
+                    self.handle(message.context("waiting for messages")?, &reading).await;
+                    anyhow::Ok(())
+                })
+                .buffer_unordered(under_way);
+            let mut handled = pin!(handled);
+            while let Some(outcome) = handled.next().await {
+                if let Err(error) = outcome {
+                    // What is under way is finished all the same: the server would bring it again only after
+                    // its patience is over.
+                    reading.ending.cancel();
+                    lost = Some(error);
+                }
             }
+        }
+        // What has arrived and nobody began: another replica need not wait for the server's patience.
+        while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+            self.answer(&message, AckKind::Nak(None)).await;
         }
         lost.map_or(Ok(()), Err)
     }

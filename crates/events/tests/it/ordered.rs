@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use events::{Consumer, ConsumerConfig, DeadLetters, Delivery, Failure, inbox};
+use events::{Consumer, ConsumerConfig, DeadLetters, Delivery, Failure, inbox, streams};
 use rls::{Caller, Class, Database, DatabaseError};
 use testkit::eventually;
 use tokio::task::JoinHandle;
@@ -237,7 +237,7 @@ async fn a_consumer_that_stops_gives_waiting_events_back_at_once() {
     let tried_now = Arc::clone(&tried);
     let long_wait = ConsumerConfig {
         ack_wait: Duration::from_secs(60),
-        retry_delays: vec![Duration::from_millis(100)],
+        retry_delays: vec![Duration::from_secs(5)],
         attempts_max: i64::MAX,
         ..ConsumerConfig::new("tester")
     };
@@ -245,7 +245,16 @@ async fn a_consumer_that_stops_gives_waiting_events_back_at_once() {
         tried_now.store(true, Ordering::Relaxed);
         async { not_yet() }
     });
-    eventually(PATIENCE, "the first was tried", async || tried.load(Ordering::Relaxed).then_some(())).await;
+    eventually(PATIENCE, "the first was tried, the others wait", async || {
+        use async_nats::jetstream::consumer::{PullConsumer, pull};
+        let durable: PullConsumer = app
+            .jetstream
+            .get_consumer_from_stream::<pull::Config, _, _>("tester", streams::MUTATIONS)
+            .await
+            .ok()?;
+        (tried.load(Ordering::Relaxed) && durable.cached_info().num_ack_pending == 3).then_some(())
+    })
+    .await;
     first.stop().await;
 
     let journal = Journal::default();
