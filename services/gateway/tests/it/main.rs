@@ -3,6 +3,7 @@
 
 mod account_data;
 mod accounts;
+mod admin_webhooks;
 mod agenda;
 mod agenda_bodies;
 mod agenda_keys;
