@@ -54,6 +54,9 @@ macro_rules! calls {
                     let call = self.call(&request).map_err(|error| status(error, Caller::Anonymous))?;
                     let caller = call.asserted.caller;
                     let answer = handlers::$name::$name(&call, request.into_inner()).await;
+                    if let Err(Error::Throttled { .. }) = &answer {
+                        self.resources.counters.throttled.increment();
+                    }
                     answer.map(Response::new).map_err(|error| status(error, caller))
                 }
             )+

@@ -53,6 +53,13 @@ struct Inner {
     refused: AtomicU64,
 }
 
+/// The right to compute one hash. Whoever waits for it has tried nothing yet, so that a storm of strangers uses
+/// up nobody's attempts without looking at them.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
 /// What checking a password found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -105,8 +112,9 @@ impl Passwords {
     /// # Errors
     /// [`Error::Overloaded`] when too many are under way.
     pub(crate) async fn hash(&self, password: Password) -> Result<String, Error> {
+        let turn = self.turn().await?;
         let pepper = self.inner.current;
-        self.compute(move || {
+        self.compute(turn, move || {
             let argon2 = context(&pepper, params(&pepper));
             argon2.hash_password(password.as_bytes()).map(|hash| hash.to_string())
         })
@@ -117,8 +125,13 @@ impl Passwords {
     /// Whether `password` is the one of `stored`. Without `stored` the answer is no, after the same work.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] when too many are under way.
-    pub(crate) async fn verify(&self, password: Password, stored: Option<String>) -> Result<Verdict, Error> {
+    /// [`Error::Internal`] when the computation breaks off.
+    pub(crate) async fn verify(
+        &self,
+        turn: Turn,
+        password: Password,
+        stored: Option<String>,
+    ) -> Result<Verdict, Error> {
         let usable = stored.as_deref().and_then(|stored| self.usable(stored));
         let (hash, pepper, outdated) = match usable {
             Some(usable) => usable,
@@ -133,7 +146,7 @@ impl Passwords {
             }
         };
         let right = self
-            .compute(move || {
+            .compute(turn, move || {
                 let argon2 = context(&pepper, Params::DEFAULT);
                 argon2.verify_password(password.as_bytes(), &hash).is_ok()
             })
@@ -189,23 +202,30 @@ impl Passwords {
         affordable.then_some((hash, pepper, outdated))
     }
 
-    /// Runs `work` on a thread of its own, when it is its turn.
+    /// Waits until one more hash may be computed.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when too many are under way.
+    pub(crate) async fn turn(&self) -> Result<Turn, Error> {
+        if let Ok(permit) = Arc::clone(&self.inner.permits).try_acquire_owned() {
+            return Ok(Turn { _permit: permit });
+        }
+        let place = Place::take(&self.inner.waiting).ok_or_else(|| self.overloaded())?;
+        let permit = timeout(WAIT, Arc::clone(&self.inner.permits).acquire_owned()).await;
+        drop(place);
+        let permit = permit.map_err(|_late| self.overloaded())?;
+        Ok(Turn { _permit: permit.expect("the semaphore is never closed") })
+    }
+
+    /// Runs `work` on a thread of its own. The turn goes with it: it ends when the memory is free again.
     async fn compute<T: Send + 'static>(
         &self,
+        turn: Turn,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let permit = match Arc::clone(&self.inner.permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_none_free) => {
-                let place = Place::take(&self.inner.waiting).ok_or_else(|| self.overloaded())?;
-                let turn = timeout(WAIT, Arc::clone(&self.inner.permits).acquire_owned()).await;
-                drop(place);
-                turn.map_err(|_late| self.overloaded())?.expect("the semaphore is never closed")
-            }
-        };
         self.inner.computed.fetch_add(1, Ordering::Relaxed);
         let computed = tokio::task::spawn_blocking(move || {
-            let _until_done = permit;
+            let _until_done = turn;
             work()
         });
         computed.await.map_err(|_panicked| Error::Internal("a password computation panicked"))
@@ -276,7 +296,10 @@ mod tests {
         let passwords = passwords(1, None);
         let hash = passwords.hash(password("a long enough password")).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1,keyid="), "{hash}");
-        let verify = async |text| passwords.verify(password(text), Some(hash.clone())).await.unwrap();
+        let verify = async |text| {
+            let turn = passwords.turn().await.unwrap();
+            passwords.verify(turn, password(text), Some(hash.clone())).await.unwrap()
+        };
         assert_eq!(verify("a long enough password").await, Verdict::Right);
         assert_eq!(verify("a long enough passwore").await, Verdict::Wrong);
         assert_ne!(passwords.hash(password("a long enough password")).await.unwrap(), hash, "salted");
@@ -288,7 +311,8 @@ mod tests {
         let hash = passwords.hash(password("x")).await.unwrap();
         let before = computed(&passwords);
         for stored in [None, Some(hash), Some("$argon2id$nonsense".to_owned())] {
-            assert_eq!(passwords.verify(password("y"), stored).await.unwrap(), Verdict::Wrong);
+            let turn = passwords.turn().await.unwrap();
+            assert_eq!(passwords.verify(turn, password("y"), stored).await.unwrap(), Verdict::Wrong);
         }
         assert_eq!(computed(&passwords), before + 3);
         let nobody = PasswordHash::new(&passwords.inner.nobody).unwrap();
@@ -300,7 +324,8 @@ mod tests {
     async fn a_new_pepper_makes_old_hashes_outdated_and_a_lost_one_useless() {
         let hash = passwords(1, None).hash(password("secret")).await.unwrap();
         let verify = async |passwords: Passwords| {
-            passwords.verify(password("secret"), Some(hash.clone())).await.unwrap()
+            let turn = passwords.turn().await.unwrap();
+            passwords.verify(turn, password("secret"), Some(hash.clone())).await.unwrap()
         };
         assert_eq!(verify(passwords(2, Some(1))).await, Verdict::RightButOutdated);
         assert_eq!(verify(passwords(2, None)).await, Verdict::Wrong);
@@ -314,7 +339,8 @@ mod tests {
             let key_id = KeyId::new(&pepper.key_id).unwrap();
             let params = ParamsBuilder::new().m_cost(memory).t_cost(passes).keyid(key_id).build().unwrap();
             let hash = context(&pepper, params).hash_password(b"secret").unwrap().to_string();
-            passwords.verify(password("secret"), Some(hash)).await.unwrap()
+            let turn = passwords.turn().await.unwrap();
+            passwords.verify(turn, password("secret"), Some(hash)).await.unwrap()
         };
         assert_eq!(made(8, 1).await, Verdict::RightButOutdated);
         assert_eq!(made(MEMORY_KIB_MAX + 1, 1).await, Verdict::Wrong);

@@ -10,19 +10,22 @@ use crate::store::sweep;
 
 /// Between two sweeps, with up to half as much again, so that processes do not sweep together.
 const PAUSE: Duration = Duration::from_secs(60);
+/// Before the first one: those who start have other things to do.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const DEADLINE: Duration = Duration::from_secs(5);
 /// Pieces of one table in one sweep; what is left is for the next.
 const PIECES_MAX: u32 = 20;
 
 /// Sweeps until `stop`.
 pub(crate) async fn run(db: Database, stop: CancellationToken) {
+    let mut pause = FIRST_PAUSE;
     loop {
-        let pause = PAUSE.mul_f64(1.0 + fastrand::f64() / 2.0);
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(pause.mul_f64(1.0 + fastrand::f64() / 2.0)) => {}
         }
         once(&db, &stop).await;
+        pause = PAUSE;
     }
 }
 

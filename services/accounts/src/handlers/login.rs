@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::begin_session::{Begun, Device, begin_session, token_role, tokens};
 use super::client::Client;
-use super::second_factor::{self, CodeCheck};
+use super::second_factor;
 use super::{Backstage, Call, now};
 use crate::access_tokens::Bearer;
 use crate::attempts::{Reservation, Subject};
@@ -29,21 +29,25 @@ pub(crate) async fn login(call: &Call, request: LoginRequest) -> Result<LoginRes
     let counters = &call.resources.counters;
     let _in_line = call.resources.passwords.line_up()?;
 
-    let asked = reserve(call, backstage, email, client.clone(), now).await;
-    let asked = asked.inspect_err(|error| {
-        if matches!(error, Error::Throttled { .. }) {
-            counters.throttled.increment();
-        }
-    })?;
+    let attempts = &call.resources.attempts;
+    let (address, account) = (attempts.address(&client.address), attempts.account(&email));
+    attempts.recall(&address)?;
+    // On a device that may be known to the account, only the database can tell what counts.
+    if client.device.is_none() {
+        attempts.recall(&account)?;
+    }
+    let turn = call.resources.passwords.turn().await?;
+    let asked = reserve(call, backstage, email, client.clone(), (address, account), now).await?;
     let stored = asked.found.as_ref().and_then(|found| found.password_hash.clone());
-    let verdict = call.resources.passwords.verify(password.clone(), stored).await?;
+    let verdict = call.resources.passwords.verify(turn, password.clone(), stored).await?;
     let found = asked.found.filter(|found| verdict != Verdict::Wrong && !found.user.locked);
     let Some(found) = found else {
         counters.logins_refused.increment();
         return Err(Error::InvalidCredentials);
     };
     let rehashed = match verdict {
-        Verdict::RightButOutdated => Some(call.resources.passwords.hash(password).await?),
+        // When there is no time for it now, there will be at another login.
+        Verdict::RightButOutdated => call.resources.passwords.hash(password).await.ok(),
         Verdict::Right | Verdict::Wrong => None,
     };
 
@@ -61,8 +65,9 @@ pub(crate) async fn login(call: &Call, request: LoginRequest) -> Result<LoginRes
                 if totp_enabled {
                     let Some(code) = code else { return Ok(Proven::ByPasswordOnly) };
                     let checked = second_factor::check(tx, &resources, user.id, code, now).await?;
-                    if checked != CodeCheck::Right {
-                        return Ok(Proven::NotByCode(checked));
+                    // Not an error of the transaction: the attempt has to stay counted.
+                    if let Err(refused) = checked.answer(&resources) {
+                        return Ok(Proven::NotByCode(refused));
                     }
                 }
                 if let Some(rehashed) = &rehashed {
@@ -79,10 +84,7 @@ pub(crate) async fn login(call: &Call, request: LoginRequest) -> Result<LoginRes
     let (begun, totp_enabled) = match proven {
         Proven::Fully { begun, totp_enabled } => (begun, totp_enabled),
         Proven::ByPasswordOnly => return Err(Error::TotpRequired),
-        Proven::NotByCode(checked) => {
-            checked.answer(&call.resources)?;
-            return Err(Error::Internal("a right code was taken for a wrong one"));
-        }
+        Proven::NotByCode(refused) => return Err(refused),
         Proven::NotAnyMore => return Err(Error::InvalidCredentials),
     };
 
@@ -101,7 +103,7 @@ enum Proven {
         totp_enabled: bool,
     },
     ByPasswordOnly,
-    NotByCode(CodeCheck),
+    NotByCode(Error),
     /// The password was changed, or the user locked, since the first transaction.
     NotAnyMore,
 }
@@ -119,16 +121,10 @@ async fn reserve(
     backstage: Backstage,
     email: String,
     client: Client,
+    (address, account): (Subject, Subject),
     now: OffsetDateTime,
 ) -> Result<Asked, Error> {
     let attempts = call.resources.attempts.clone();
-    let address = attempts.address(&client.address);
-    let account = attempts.account(&email);
-    attempts.recall(&address)?;
-    // On a device that may be known to the account, only the database can tell what counts.
-    if client.device.is_none() {
-        attempts.recall(&account)?;
-    }
     let (asked, reservation) = call
         .write(backstage, move |tx| {
             Box::pin(async move {

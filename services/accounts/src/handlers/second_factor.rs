@@ -32,10 +32,7 @@ impl CodeCheck {
                 resources.counters.totp_refused.increment();
                 Err(Error::InvalidCredentials)
             }
-            Self::Refused { retry_after } => {
-                resources.counters.throttled.increment();
-                Err(Error::Throttled { retry_after })
-            }
+            Self::Refused { retry_after } => Err(Error::Throttled { retry_after }),
         }
     }
 }

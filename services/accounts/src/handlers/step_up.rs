@@ -59,6 +59,7 @@ pub(super) async fn verify_password(
     now: OffsetDateTime,
 ) -> Result<Credentials, Error> {
     let _in_line = call.resources.passwords.line_up()?;
+    let turn = call.resources.passwords.turn().await?;
     let resources = call.resources.clone();
     let (found, reserved) = call
         .write(oneself.backstage(), move |tx| {
@@ -71,11 +72,10 @@ pub(super) async fn verify_password(
         .await?
         .value;
     if let Reservation::Refused { retry_after } = reserved {
-        call.resources.counters.throttled.increment();
         return Err(Error::Throttled { retry_after });
     }
     let stored = found.as_ref().and_then(|found| found.password_hash.clone());
-    let verdict = call.resources.passwords.verify(password, stored).await?;
+    let verdict = call.resources.passwords.verify(turn, password, stored).await?;
     found.filter(|found| verdict != Verdict::Wrong && !found.user.locked).ok_or(Error::InvalidCredentials)
 }
 

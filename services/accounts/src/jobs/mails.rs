@@ -17,7 +17,7 @@ use crate::store::mail_jobs::{self, ClaimedMail};
 /// Mails handed over at once.
 const BATCH: i64 = 8;
 /// Longer than handing one over may take.
-const LEASE: Duration = Duration::from_secs(30);
+const LEASE: Duration = Duration::from_secs(15);
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// To whom a mail goes.

@@ -13,7 +13,7 @@ use crate::peers::{Manner, Peers};
 use crate::people::{CARLA, carla, davi, helena, payloads, settle};
 
 /// Longer than any job takes on a busy machine, pauses between attempts included.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A service with people, and services for it to ask.
 async fn app_with_peers() -> (TestApp, Peers) {
