@@ -80,6 +80,7 @@ impl App {
         let secrets = Arc::new(Secrets::new(&config.secret_key, config.previous_secret_key.as_ref()));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (announcer, announcements) = announcer(nats.clone());
+        let counters = Arc::new(Counters::default());
         let resources = Resources {
             db: db.clone(),
             secrets: Arc::clone(&secrets),
@@ -87,7 +88,7 @@ impl App {
             access_tokens: Arc::new(access_tokens),
             attempts: Attempts::new(Arc::clone(&secrets)),
             announcer: announcer.clone(),
-            counters: Arc::new(Counters::default()),
+            counters: Arc::clone(&counters),
             staff_totp: config.staff_totp,
             unknown_sessions: match config.environment {
                 Environment::Development => UnknownSessions::Live,
@@ -98,6 +99,7 @@ impl App {
             db: db.clone(),
             secrets,
             announcer,
+            counters,
             peers: Peers::new(asserter, &config.agenda_url, &config.notifications_url)?,
             public_url: config.public_url.as_str().into(),
         };

@@ -13,6 +13,10 @@ pub(crate) struct Counters {
     pub(crate) refresh_reuses: Counter,
     pub(crate) sessions_revoked: Counter,
     pub(crate) totp_refused: Counter,
+    pub(crate) data_jobs_done: Counter,
+    pub(crate) data_jobs_failed: Counter,
+    pub(crate) mails_handed_over: Counter,
+    pub(crate) mails_delayed: Counter,
 }
 
 /// One number that only grows.
@@ -51,6 +55,18 @@ impl Counters {
                 "accounts_totp_refused_total",
                 "Codes of second factors that were wrong or used before.",
                 &self.totp_refused,
+            ),
+            ("accounts_data_jobs_done_total", "Exports and erasures done.", &self.data_jobs_done),
+            ("accounts_data_jobs_failed_total", "Exports and erasures given up.", &self.data_jobs_failed),
+            (
+                "accounts_mails_handed_over_total",
+                "Mails that the notifications service took.",
+                &self.mails_handed_over,
+            ),
+            (
+                "accounts_mails_delayed_total",
+                "Mails that the notifications service did not take when asked.",
+                &self.mails_delayed,
             ),
         ];
         for (name, help, counter) in counts {

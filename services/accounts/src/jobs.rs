@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::peers::Peers;
 use crate::announcer::Announcer;
+use crate::counters::Counters;
+use crate::domain::data_job::DataJobKind;
 use crate::secrets::Secrets;
 
 /// What is to be done when nothing is due: look again after this, give or take a quarter.
@@ -30,6 +32,7 @@ pub(crate) struct Workshop {
     pub(crate) db: Database,
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) announcer: Announcer,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) peers: Peers,
     /// The shop's address in mails, without a slash at the end.
     pub(crate) public_url: Arc<str>,
@@ -46,15 +49,17 @@ enum Found {
 pub(crate) async fn run(workshop: Workshop, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = work_on_data(&workshop) => {}
+        () = work_on(&workshop, DataJobKind::Export) => {}
+        () = work_on(&workshop, DataJobKind::Erasure) => {}
         () = send_mails(&workshop) => {}
     }
 }
 
-/// Goes on until it is dropped.
-async fn work_on_data(workshop: &Workshop) {
+/// Goes on until it is dropped. Each kind has its turn: whoever wants to be forgotten does not wait for a service
+/// that is slow to tell what somebody else wants to know.
+async fn work_on(workshop: &Workshop, kind: DataJobKind) {
     loop {
-        let found = data_jobs::once(workshop).await;
+        let found = data_jobs::once(workshop, kind).await;
         rest(found).await;
     }
 }

@@ -17,15 +17,6 @@ impl DataJobKind {
             Self::Erasure => "erasure",
         }
     }
-
-    /// Reads a word of the database.
-    pub(crate) fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "export" => Some(Self::Export),
-            "erasure" => Some(Self::Erasure),
-            _ => None,
-        }
-    }
 }
 
 /// Why a job failed for good: a word that the contract lists.

@@ -56,7 +56,7 @@ pub(crate) async fn lock_user(call: &Call, request: LockUserRequest) -> Result<L
                     action: if wanted { "lock" } else { "unlock" },
                     before,
                     after: json!({ "locked": wanted }),
-                    reason: Some(reason),
+                    reason: (!reason.is_empty()).then_some(reason),
                 };
                 admin::audit(tx, id, &line).await?;
                 Ok((user, revocations))
@@ -64,7 +64,7 @@ pub(crate) async fn lock_user(call: &Call, request: LockUserRequest) -> Result<L
         })
         .await?;
     let (user, revocations) = committed.value;
-    call.resources.announcer.announce(&revocations);
+    call.resources.announce(&revocations);
     Ok(LockUserResponse {
         user: Some(wire::user(user)),
         revocations,
@@ -74,9 +74,6 @@ pub(crate) async fn lock_user(call: &Call, request: LockUserRequest) -> Result<L
 
 fn reason(text: &str) -> Result<String, Invalid> {
     let text = text.trim();
-    if text.is_empty() {
-        return Err(Invalid::value("reason", "must be given"));
-    }
     if text.chars().nth(REASON_CHARS_MAX).is_some() {
         return Err(Invalid::value("reason", format!("must have at most {REASON_CHARS_MAX} characters")));
     }

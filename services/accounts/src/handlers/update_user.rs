@@ -77,7 +77,7 @@ pub(crate) async fn update_user(
         })
         .await?;
     let (user, revocations) = committed.value;
-    call.resources.announcer.announce(&revocations);
+    call.resources.announce(&revocations);
     Ok(UpdateUserResponse {
         user: Some(wire::user(user)),
         revocations,

@@ -55,12 +55,12 @@ impl From<sqlx::Error> for Setback {
     }
 }
 
-/// Takes one job that is due and works on it.
-pub(super) async fn once(workshop: &Workshop) -> Found {
+/// Takes one job of this kind that is due and works on it.
+pub(super) async fn once(workshop: &Workshop, kind: DataJobKind) -> Found {
     let claimed = workshop
         .db
-        .run(&Caller::Service, Class::Worker, DEADLINE, |tx| {
-            Box::pin(async move { Ok::<_, Error>(data_jobs::claim(tx, LEASE).await?) })
+        .run(&Caller::Service, Class::Worker, DEADLINE, move |tx| {
+            Box::pin(async move { Ok::<_, Error>(data_jobs::claim(tx, kind, LEASE).await?) })
         })
         .await;
     let job = match claimed {
@@ -73,14 +73,16 @@ pub(super) async fn once(workshop: &Workshop) -> Found {
             return Found::Nothing;
         }
     };
-    let outcome = match DataJobKind::from_word(&job.kind) {
-        Some(DataJobKind::Export) => export::work(workshop, &job).await,
-        Some(DataJobKind::Erasure) => erasure::work(workshop, &job).await,
-        None => Err(Setback::Final(JobFailure::Internal)),
+    let outcome = match kind {
+        DataJobKind::Export => export::work(workshop, &job).await,
+        DataJobKind::Erasure => erasure::work(workshop, &job).await,
     };
     match outcome {
-        Ok(()) => tracing::info!(job.id = %job.id, job.kind = job.kind, "a data job is done"),
-        Err(setback) => set_back(workshop, job, &setback).await,
+        Ok(()) => {
+            workshop.counters.data_jobs_done.increment();
+            tracing::info!(job.id = %job.id, job.kind = kind.as_str(), "a data job is done");
+        }
+        Err(setback) => set_back(workshop, kind, job, &setback).await,
     }
     Found::Work
 }
@@ -93,10 +95,13 @@ enum Fate {
 }
 
 /// Another attempt later, or none any more.
-async fn set_back(workshop: &Workshop, job: Claimed, setback: &Setback) {
+async fn set_back(workshop: &Workshop, kind: DataJobKind, job: Claimed, setback: &Setback) {
     let last = matches!(setback, Setback::Final(_)) || job.attempts >= ATTEMPTS_MAX;
     let fate = if last { Fate::GivenUp } else { Fate::Again };
-    log(&job, setback, fate);
+    log(kind, &job, setback, fate);
+    if fate == Fate::GivenUp {
+        workshop.counters.data_jobs_failed.increment();
+    }
     let failure = setback.failure();
     let noted = workshop
         .db
@@ -116,14 +121,14 @@ async fn set_back(workshop: &Workshop, job: Claimed, setback: &Setback) {
     }
 }
 
-fn log(job: &Claimed, setback: &Setback, fate: Fate) {
-    let error = setback as &dyn std::error::Error;
+fn log(kind: DataJobKind, job: &Claimed, setback: &Setback, fate: Fate) {
+    let (kind, error) = (kind.as_str(), setback as &dyn std::error::Error);
     match fate {
         Fate::GivenUp => {
-            tracing::error!(job.id = %job.id, job.kind, job.attempts, error, "a data job was given up");
+            tracing::error!(job.id = %job.id, job.kind = kind, job.attempts, error, "a data job was given up");
         }
         Fate::Again => {
-            tracing::warn!(job.id = %job.id, job.kind, job.attempts, error, "a data job is tried again later");
+            tracing::warn!(job.id = %job.id, job.kind = kind, job.attempts, error, "a data job is tried again later");
         }
     }
 }

@@ -116,8 +116,12 @@ async fn hand_over(workshop: &Workshop, mail: &ClaimedMail) -> Outcome {
         variables: variables(workshop, mail),
     };
     match workshop.peers.enqueue_email(request).await {
-        Ok(()) => Outcome::Gone,
+        Ok(()) => {
+            workshop.counters.mails_handed_over.increment();
+            Outcome::Gone
+        }
         Err(status) => {
+            workshop.counters.mails_delayed.increment();
             let (code, template) = (status.code(), mail.template.as_str());
             tracing::warn!(mail.id = %mail.id, mail.attempts, template, ?code, "a mail is handed over later");
             Outcome::Again

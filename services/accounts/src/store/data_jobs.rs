@@ -26,7 +26,6 @@ pub(crate) struct DataJob {
 pub(crate) struct Claimed {
     pub(crate) id: Uuid,
     pub(crate) user_id: i64,
-    pub(crate) kind: String,
     pub(crate) attempts: i32,
 }
 
@@ -62,17 +61,18 @@ rls::statements! {
         "SELECT id, kind, state, created_at, finished_at, document, failure
            FROM data_jobs
           WHERE user_id = $1 AND id = $2 AND (finished_at IS NULL OR expires_at > now())";
-    /// The job that has been due for longest; its lease is `$1` seconds. One whose holder is gone is due again.
+    /// The job of kind `$2` that has been due for longest; its lease is `$1` seconds. One whose holder is gone is
+    /// due again.
     CLAIM_DATA_JOB =
         "UPDATE data_jobs
             SET state = 'running', attempts = attempts + 1, next_attempt_at = now() + make_interval(secs => $1)
           WHERE id = (SELECT id
                         FROM data_jobs
-                       WHERE state IN ('pending', 'running') AND next_attempt_at <= now()
+                       WHERE state IN ('pending', 'running') AND next_attempt_at <= now() AND kind = $2
                        ORDER BY next_attempt_at
                        LIMIT 1
                          FOR UPDATE SKIP LOCKED)
-      RETURNING id, user_id, kind, attempts";
+      RETURNING id, user_id, attempts";
     /// Whether the attempt is still the job's latest; holds the row.
     HOLD_DATA_JOB =
         "SELECT user_id FROM data_jobs WHERE id = $1 AND attempts = $2 AND state = 'running' FOR UPDATE";
@@ -141,10 +141,15 @@ pub(crate) async fn job(tx: &mut Tx, user: UserId, id: Uuid) -> Result<Option<Da
         .await
 }
 
-/// Takes the job that has been due for longest, for `lease`.
-pub(crate) async fn claim(tx: &mut Tx, lease: Duration) -> Result<Option<Claimed>, sqlx::Error> {
+/// Takes the job of this kind that has been due for longest, for `lease`.
+pub(crate) async fn claim(
+    tx: &mut Tx,
+    kind: DataJobKind,
+    lease: Duration,
+) -> Result<Option<Claimed>, sqlx::Error> {
     sqlx::query_as(CLAIM_DATA_JOB)
         .bind(lease.as_secs_f64())
+        .bind(kind.as_str())
         .fetch_optional(&mut *tx.statement("UPDATE data_jobs claim"))
         .await
 }
