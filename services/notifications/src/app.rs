@@ -195,7 +195,8 @@ impl App {
             }
             .run(draining()),
         );
-        let (facts, told) = (Consumer::new(webhooks::intake(), nats.clone()), webhooks.webhooks.clone());
+        let facts = Consumer::ordered(webhooks::intake(), nats.clone(), db.clone());
+        let told = webhooks.webhooks.clone();
         let stop = draining();
         workers.spawn(async move {
             facts.run(stop, move |delivery| webhooks::handle(told.clone(), delivery)).await;

@@ -4,35 +4,25 @@ use std::time::Duration;
 
 use events::{ConsumerConfig, Delivery, Failure, inbox};
 use rls::{Caller, Class, DatabaseError};
-use tokio::time::{Instant, sleep};
 
 use super::Webhooks;
-use super::message::Message;
+use super::message::{Message, SUBJECTS};
 use crate::store::webhooks::deliveries;
 
 const DURABLE: &str = "webhooks";
 const DEADLINE: Duration = Duration::from_secs(5);
-/// How long a message waits for the database here. Given back to the stream it would come again after its
-/// successors, and an endpoint could be told of them first.
-const PATIENCE: Duration = Duration::from_secs(15);
-const PAUSE: Duration = Duration::from_millis(250);
 
-/// Reads every fact in the order of the stream; which of them are public is not decided by their subjects.
+/// Reads the facts that may be public. To be read in order: an endpoint is told in the order in which deliveries are
+/// made.
 pub(crate) fn config() -> ConsumerConfig {
-    ConsumerConfig::new(DURABLE)
+    ConsumerConfig { filter_subject: SUBJECTS.to_owned(), ..ConsumerConfig::new(DURABLE) }
 }
 
-/// One fact; most are nobody's business.
+/// One fact.
 pub(crate) async fn handle(webhooks: Webhooks, delivery: Delivery) -> Result<(), Failure> {
     let event = delivery.event().map_err(|unreadable| Failure::Never(unreadable.into()))?;
     let Some(message) = Message::of(&event) else { return Ok(()) };
-    let by = Instant::now() + PATIENCE;
-    while let Err(error) = webhooks.take_in(message.clone()).await {
-        if !error.retryable() || Instant::now() >= by {
-            return Err(Failure::Later(error.into()));
-        }
-        sleep(PAUSE).await;
-    }
+    webhooks.take_in(message).await.map_err(|error| Failure::Later(error.into()))?;
     webhooks.due.notify_one();
     Ok(())
 }

@@ -14,6 +14,8 @@ use crate::store::webhooks::deliveries::Stored;
 const TYPES_MAX: usize = 50;
 /// Every type there is; the contract with other systems.
 const PUBLIC_TYPES: [&str; 4] = ["product.created", "product.updated", "product.deleted", "price.changed"];
+/// What the subjects of all public facts begin with.
+pub(crate) const SUBJECTS: &str = "mc.catalog.>";
 /// The type of a message that an admin sends to try an endpoint. Nobody subscribes to it.
 const TEST_TYPE: &str = "webhook.test";
 
@@ -157,7 +159,7 @@ impl Subscription {
 
 #[cfg(test)]
 mod tests {
-    use proto::events::v1::{PriceChanged, ProductUpdated, UserFact};
+    use proto::events::v1::{PriceChanged, ProductCreated, ProductDeleted, ProductUpdated, UserFact};
     use rls::Caller;
 
     use super::*;
@@ -192,6 +194,23 @@ mod tests {
         let changed = message(Fact::PriceChanged(fact)).expect("public");
         let body: Value = serde_json::from_slice(&changed.body).expect("JSON");
         assert_eq!(body["data"], json!({ "product_id": 5, "variant_id": 9 }));
+    }
+
+    #[test]
+    fn every_public_fact_is_read_and_becomes_its_type() {
+        for known in PUBLIC_TYPES {
+            let fact = match known {
+                "product.created" => Fact::ProductCreated(ProductCreated::default()),
+                "product.updated" => Fact::ProductUpdated(ProductUpdated::default()),
+                "product.deleted" => Fact::ProductDeleted(ProductDeleted::default()),
+                "price.changed" => Fact::PriceChanged(PriceChanged::default()),
+                missing => panic!("an example of {missing} is missing here"),
+            };
+            let event = Event::new(&Caller::Service, OffsetDateTime::UNIX_EPOCH, 1, fact);
+            let read = SUBJECTS.strip_suffix('>').expect("all that begin so");
+            assert!(event.subject().starts_with(read), "{} is not read", event.subject());
+            assert_eq!(Message::of(&event).map(|message| message.r#type), Some(known));
+        }
     }
 
     #[test]
