@@ -1,8 +1,7 @@
 //! Every SQL statement of the service, one function per statement, named for the question it answers.
 //!
 //! Rows that a caller may not see are not there: the policies of the migrations see to that, so that a list
-//! names no user. A count of nothing is no row at all, so that a stranger's answer is empty whatever is
-//! asked. The search path of the service's login holds the schemas `agenda` and `app`.
+//! names no user. The search path of the service's login holds the schemas `agenda` and `app`.
 
 pub(crate) mod erasure;
 pub(crate) mod events;

@@ -24,7 +24,7 @@ rls::statements! {
 
     /// How many professionals such a list has.
     COUNT_PROFESSIONALS =
-        "SELECT count(*) FROM professionals WHERE ($1::text IS NULL OR specialty = $1) HAVING count(*) > 0";
+        "SELECT count(*) FROM professionals WHERE ($1::text IS NULL OR specialty = $1)";
 
     /// One professional.
     GET_PROFESSIONAL = professional!("WHERE id = $1");
@@ -104,11 +104,10 @@ pub(crate) async fn professionals(
 
 /// How many professionals the caller has of that specialty.
 pub(crate) async fn count(tx: &mut Tx, specialty: Option<Specialty>) -> Result<i64, sqlx::Error> {
-    let total: Option<i64> = sqlx::query_scalar(COUNT_PROFESSIONALS)
+    sqlx::query_scalar(COUNT_PROFESSIONALS)
         .bind(specialty.map(Specialty::as_str))
-        .fetch_optional(&mut *tx.statement("SELECT count of professionals"))
-        .await?;
-    Ok(total.unwrap_or_default())
+        .fetch_one(&mut *tx.statement("SELECT count of professionals"))
+        .await
 }
 
 /// One professional.

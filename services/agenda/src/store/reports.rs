@@ -30,8 +30,7 @@ rls::statements! {
     /// How many reports such a list has.
     COUNT_REPORTS =
         "SELECT count(*) FROM report_participants mine
-          WHERE ($1::text IS NULL OR mine.role = $1)
-         HAVING count(*) > 0";
+          WHERE ($1::text IS NULL OR mine.role = $1)";
 
     /// One report.
     GET_REPORT = report!("WHERE mine.report_id = $1");
@@ -118,11 +117,10 @@ pub(crate) async fn reports(
 
 /// How many reports the caller has in that role.
 pub(crate) async fn count(tx: &mut Tx, role: Option<Role>) -> Result<i64, sqlx::Error> {
-    let total: Option<i64> = sqlx::query_scalar(COUNT_REPORTS)
+    sqlx::query_scalar(COUNT_REPORTS)
         .bind(role.map(Role::as_str))
-        .fetch_optional(&mut *tx.statement("SELECT count of reports"))
-        .await?;
-    Ok(total.unwrap_or_default())
+        .fetch_one(&mut *tx.statement("SELECT count of reports"))
+        .await
 }
 
 /// One report.
