@@ -270,7 +270,8 @@ impl World {
             }
             "delete report" => delete(&writer, &format!("/api/reports/{report}")).await,
             "read notification" | "delete notification" => {
-                let all = self.reader(ORIGIN, None).get("/api/notifications?unread=true").await.json();
+                let unread = if change == "read notification" { "?unread=true" } else { "" };
+                let all = self.reader(ORIGIN, None).get(&format!("/api/notifications{unread}")).await.json();
                 let path = format!("/api/notifications/{}", all[0]["id"]);
                 if change == "read notification" {
                     writer.write(Method::PUT, &path, None, &json!({ "read": true })).await
