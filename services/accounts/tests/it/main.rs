@@ -18,4 +18,5 @@ mod revocations;
 mod second_factors;
 mod seed;
 mod sessions;
+mod statements;
 mod sweeping;
