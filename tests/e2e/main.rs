@@ -21,5 +21,6 @@ mod outages;
 mod read_path;
 mod security;
 mod shop;
+mod streams;
 mod tracing;
 mod up;
