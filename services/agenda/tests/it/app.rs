@@ -46,15 +46,24 @@ pub(crate) struct TestApp {
 impl TestApp {
     /// An empty agenda whose events stay in the outbox.
     pub(crate) async fn start() -> Self {
-        Self::start_with_nats(NO_NATS).await
+        Self::start_with(NO_NATS, 8).await
+    }
+
+    /// The same with eight transactions that write at once.
+    pub(crate) async fn start_with_many_writers() -> Self {
+        Self::start_with(NO_NATS, 32).await
     }
 
     pub(crate) async fn start_with_nats(nats_url: &str) -> Self {
+        Self::start_with(nats_url, 8).await
+    }
+
+    async fn start_with(nats_url: &str, database_pool_size: u32) -> Self {
         let database = testkit::database("agenda", &agenda::MIGRATOR).await;
         let keys = testkit::jwt::key_set();
         let config = agenda::Config {
             database_url: database.url.clone(),
-            database_pool_size: 8,
+            database_pool_size,
             nats_url: nats_url.to_owned(),
             stream_replicas: 1,
             grpc_addr: SocketAddr::from(([127, 0, 0, 1], 0)),

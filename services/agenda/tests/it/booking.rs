@@ -12,7 +12,7 @@ fn double_booking() -> (Code, String, String) {
 
 #[tokio::test]
 async fn of_64_bookings_of_one_hour_one_is_made() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with_many_writers().await;
     let helena = app.professional("Helena").await;
     let bookings = (0..64).map(|n| {
         let fields = EventFields { title: format!("reserva {n}"), ..booked(0, &helena) };
@@ -36,7 +36,7 @@ async fn of_64_bookings_of_one_hour_one_is_made() {
 
 #[tokio::test]
 async fn of_many_events_moved_to_one_hour_one_gets_there() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with_many_writers().await;
     let helena = app.professional("Helena").await;
     let mut ids = Vec::new();
     for n in 1..=16 {
@@ -122,7 +122,7 @@ async fn nobody_books_a_professional_of_somebody_else() {
 
 #[tokio::test]
 async fn deleting_a_professional_and_booking_one_never_wait_for_each_other_in_a_circle() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with_many_writers().await;
     for round in 0..8 {
         let helena = app.professional(&format!("Helena {round}")).await;
         let past = EventFields { status: Some("done".into()), ..booked(round * 10, &helena) };

@@ -10,6 +10,7 @@ mod export;
 mod facts;
 mod isolation;
 mod migrations;
+mod plans;
 mod policies;
 mod professionals;
 mod refusals;
