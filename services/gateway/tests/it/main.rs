@@ -14,6 +14,7 @@ mod framing;
 mod http;
 mod keys;
 mod limits;
+mod metrics_page;
 mod negotiation;
 mod notifications;
 mod origins;
