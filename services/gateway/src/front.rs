@@ -5,6 +5,8 @@
 //! found, the canonical key is written into a buffer that is reused, the entry is found and validated, and the
 //! stored bytes go out with headers most of which are constants.
 
+mod asked;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,17 +16,16 @@ use actix_http::{HttpMessage, Request, Response};
 use actix_service::{Service, ServiceFactory};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{
-    ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue,
-    IF_NONE_MATCH,
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, HeaderMap, HeaderName, IF_NONE_MATCH,
 };
 use actix_web::http::{Method, StatusCode};
 use bootstrap::trace::Edge;
 use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
-use latency::{CacheState, EndpointId, Reading, Timing};
+use latency::CacheState;
 use opentelemetry::trace::FutureExt as _;
 use tag_cache::{Served, Token};
 
-use crate::allowance::Allowance;
+use self::asked::Asked;
 use crate::answer::{self, Answer, Body, CacheFacts};
 use crate::auth::{self, Authenticated};
 use crate::cache_policy::Read;
@@ -33,12 +34,10 @@ use crate::cors;
 use crate::error::Error;
 use crate::gate::{Gate, TOKEN_COOKIE, X_CACHE_TOKEN, X_REQUEST_ID};
 use crate::handlers::{self, Origin};
-use crate::listener::{Peer, REFUSED_PATH, Refusal};
 use crate::negotiation::{self, Accepted};
 use crate::observe;
 use crate::problem::Language;
-use crate::request_id::RequestId;
-use crate::routes::{Route, Segments, Source};
+use crate::routes::{Route, Source};
 
 /// Longer than any read: what happens beyond it is a bug, and must not hold a client.
 const READ_WAIT_MAX: Duration = Duration::from_secs(12);
@@ -252,64 +251,6 @@ async fn fill(
     };
     let none_match = text(headers, &IF_NONE_MATCH);
     answer::served(&gate.shared.compressed, &served, &read, accepted, none_match).await
-}
-
-/// A request from its first byte, and where it goes.
-struct Asked {
-    timing: Timing,
-    destination: Result<Destination, Error>,
-    request_id: RequestId,
-    /// Where the page is from that asks, when it is listed.
-    origin: Option<HeaderValue>,
-    /// What it took from its principal's rate, if that is counted.
-    allowance: Option<Allowance>,
-}
-
-/// A route that has the method.
-struct Destination {
-    route: Route,
-    /// The places of the open segments in the path.
-    segments: Segments,
-    endpoint: EndpointId,
-}
-
-impl Asked {
-    fn of(request: &Request, gate: &Gate) -> Self {
-        let peer = request.conn_data::<Rc<Peer>>();
-        let started = peer.and_then(|peer| peer.head_started.take()).unwrap_or_else(Reading::now);
-        let destination = Destination::of(request, peer, gate);
-        let recorder = &gate.shared.recorder;
-        let endpoint = destination.as_ref().map_or_else(|_| recorder.other(), |found| found.endpoint);
-        let request_id = RequestId::of(request.headers().get(X_REQUEST_ID));
-        let origin = gate.shared.origins.of(request.headers());
-        Self { timing: recorder.start(endpoint, started), destination, request_id, origin, allowance: None }
-    }
-
-    fn route(&self) -> Option<Route> {
-        self.destination.as_ref().ok().map(|destination| destination.route)
-    }
-}
-
-impl Destination {
-    fn of(request: &Request, peer: Option<&Rc<Peer>>, gate: &Gate) -> Result<Self, Error> {
-        let path = request.path();
-        let Some((route, segments)) = Route::locate(path) else {
-            let refusal = peer.filter(|_| path == REFUSED_PATH).and_then(|peer| peer.refusal.take());
-            return Err(match refusal {
-                None => Error::NotFound,
-                Some(Refusal::Malformed(reason)) => Error::BadRequest(reason),
-                Some(Refusal::UriTooLong) => Error::UriTooLong,
-                Some(Refusal::HeadersTooLarge) => Error::HeadersTooLarge,
-                Some(Refusal::Timeout) => Error::RequestTimeout,
-            });
-        };
-        let endpoint =
-            route.method_of(request.method()).and_then(|method| gate.shared.endpoints.find(route, method));
-        match endpoint {
-            Some(endpoint) => Ok(Self { route, segments, endpoint }),
-            None => Err(Error::MethodNotAllowed { allow: route.spec().allow }),
-        }
-    }
 }
 
 /// What the answer's headers and logs need of a request whose application call consumed it.

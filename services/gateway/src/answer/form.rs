@@ -7,7 +7,7 @@ use std::fmt::Write;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, LINK};
 use bytes::Bytes;
 
-use super::ascii;
+use super::headers::ascii;
 use crate::cache_policy::{Form, Read};
 use crate::negotiation::Encoding;
 use crate::representation::{Head, ListFacts};
@@ -152,6 +152,27 @@ mod tests {
         tags.sort();
         tags.dedup();
         assert_eq!(tags.len(), 6, "{tags:?}");
+    }
+
+    /// The rows are the same, the answer is not: it says how many there are.
+    #[test]
+    fn a_tag_changes_with_the_facts_of_the_list() {
+        let tag = |facts: &ListFacts| {
+            let head = Head::encode_list(b"[]", facts);
+            let head = Head::decode(&head).expect("encoded above");
+            assert_eq!(head.facts(), Some(*facts));
+            head.etag(Encoding::Identity).to_owned()
+        };
+        let one = tag(&FACTS);
+        assert_eq!(one, tag(&FACTS));
+        for other in [
+            ListFacts { total: 42, ..FACTS },
+            ListFacts { page: 3, ..FACTS },
+            ListFacts { limit: 21, ..FACTS },
+            ListFacts { unread: Some(0), ..FACTS },
+        ] {
+            assert_ne!(one, tag(&other), "{other:?}");
+        }
     }
 
     #[test]
