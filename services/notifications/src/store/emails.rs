@@ -11,7 +11,7 @@ rls::statements! {
                    ON CONFLICT (dedupe_key) DO UPDATE SET dedupe_key = excluded.dedupe_key
             RETURNING id";
     /// Takes mails that are due, each for one worker: until the lease ends no other takes them.
-    CLAIM = "UPDATE emails
+    CLAIM_EMAILS = "UPDATE emails
                 SET status = 'sending', attempts = attempts + 1, next_attempt_at = now() + make_interval(secs => $2::float8)
               WHERE id IN (SELECT id FROM emails
                             WHERE status IN ('queued', 'sending', 'failed') AND next_attempt_at <= now()
@@ -30,7 +30,7 @@ rls::statements! {
     DEAD = "UPDATE emails SET status = 'dead', sealed = NULL, last_error = $3::text, finished_at = now()
              WHERE id = $1::uuid AND status = 'sending' AND attempts = $2::integer";
     /// Forgets mails that were finished long ago.
-    FORGET = "DELETE FROM emails
+    FORGET_EMAILS = "DELETE FROM emails
                WHERE id IN (SELECT id FROM emails
                              WHERE finished_at < now() - make_interval(days => $1::integer)
                              LIMIT $2::bigint)";
@@ -92,7 +92,11 @@ pub(crate) async fn enqueue(tx: &mut Tx, email: &NewEmail<'_>) -> Result<Uuid, s
 
 /// Up to `limit` mails that are due, for `lease_s` seconds.
 pub(crate) async fn claim(tx: &mut Tx, limit: i64, lease_s: f64) -> Result<Vec<Claimed>, sqlx::Error> {
-    sqlx::query_as(CLAIM).bind(limit).bind(lease_s).fetch_all(&mut *tx.statement("UPDATE emails claim")).await
+    sqlx::query_as(CLAIM_EMAILS)
+        .bind(limit)
+        .bind(lease_s)
+        .fetch_all(&mut *tx.statement("UPDATE emails claim"))
+        .await
 }
 
 /// Notes that attempt `attempts` sent the mail, unless another worker has it by now.
@@ -136,8 +140,11 @@ pub(crate) async fn dead(tx: &mut Tx, id: Uuid, attempts: i32, error: &str) -> R
 
 /// Removes up to `limit` mails that were finished more than `days` ago, and answers how many.
 pub(crate) async fn forget(tx: &mut Tx, days: i32, limit: i64) -> Result<u64, sqlx::Error> {
-    let forgotten =
-        sqlx::query(FORGET).bind(days).bind(limit).execute(&mut *tx.statement("DELETE emails")).await?;
+    let forgotten = sqlx::query(FORGET_EMAILS)
+        .bind(days)
+        .bind(limit)
+        .execute(&mut *tx.statement("DELETE emails"))
+        .await?;
     Ok(forgotten.rows_affected())
 }
 

@@ -10,6 +10,7 @@ mod feeds;
 mod follow;
 mod mailbox;
 mod mails;
+mod policies;
 mod preferences;
 mod refusals;
 mod smtp;
