@@ -5,6 +5,9 @@
 //! facts of agenda and accounts, and every change of a feed leaves a typed event in the transaction that makes it
 //! true.
 //!
+//! `mestres.notifications.v1.WebhooksService` is for admins: where public facts are sent, and what became of them
+//! ([`webhooks`]).
+//!
 //! A refusal says why in metadata `mc-reason`, and about which field in `mc-field`:
 //!
 //! | Code | `mc-reason` |

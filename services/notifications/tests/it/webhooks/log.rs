@@ -134,6 +134,35 @@ async fn a_test_is_sent_at_once_and_changes_nothing_about_the_endpoint() {
 }
 
 #[tokio::test]
+async fn what_happened_long_ago_is_forgotten() {
+    let hooks = Hooks::start().await;
+    let receiver = Receiver::start().await;
+    let (endpoint, _) = hooks.endpoint(&receiver, &["*"]).await;
+    let old = hooks.updated(5, 1).await;
+    hooks.delivery(endpoint.id, &old, "delivered").await;
+    hooks.clock.advance(time::Duration::days(29));
+    let young = hooks.updated(6, 1).await;
+    let kept = hooks.delivery(endpoint.id, &young, "delivered").await;
+    assert_eq!(hooks.log(endpoint.id).await.len(), 2);
+    hooks.clock.advance(time::Duration::days(2));
+    testkit::eventually(crate::app::SOON, "nothing but the young one", async || {
+        (hooks.log(endpoint.id).await == [kept.clone()]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_attempt_takes_fifteen_seconds_at_most() {
+    let hooks = Hooks::start().await;
+    let receiver = Receiver::answering(Answer::Held(CancellationToken::new())).await;
+    let (endpoint, _) = hooks.endpoint(&receiver, &["*"]).await;
+    let begun = std::time::Instant::now();
+    let tried = hooks.test_within(endpoint.id, Duration::from_secs(60)).await.unwrap();
+    assert!((15..20).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    assert_eq!((&*tried.status, tried.last_error.as_deref()), ("dead", Some("no answer in time")));
+}
+
+#[tokio::test]
 async fn a_test_ends_before_its_caller_does() {
     let hooks = Hooks::start().await;
     let receiver = Receiver::answering(Answer::Held(CancellationToken::new())).await;
