@@ -37,8 +37,8 @@ use tonic::{Code, Request as Grpc, Response as Reply, Status};
 use uuid::Uuid;
 
 use crate::accounts::ScriptedAccounts;
-use crate::scripted_agenda::ScriptedAgenda;
 use crate::people::People;
+use crate::scripted_agenda::ScriptedAgenda;
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
