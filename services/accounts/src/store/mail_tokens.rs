@@ -12,7 +12,7 @@ rls::statements! {
     ASK_FOR_MAIL = "INSERT INTO mail_jobs (id, user_id, template, created_at, next_attempt_at, expires_at)
                     SELECT $1::uuid, u.id, $3::text, $4::timestamptz, $4, $5::timestamptz
                       FROM users u WHERE u.id = $2::bigint AND u.deleted_at IS NULL";
-    ISSUE = "INSERT INTO mail_tokens (token_sha256, user_id, purpose, created_at, expires_at)
+    ISSUE_MAIL_TOKEN = "INSERT INTO mail_tokens (token_sha256, user_id, purpose, created_at, expires_at)
              SELECT $1::bytea, u.id, $3::text, $4::timestamptz, $5::timestamptz
                FROM users u WHERE u.id = $2::bigint AND u.deleted_at IS NULL";
     VOID = "DELETE FROM mail_tokens WHERE user_id = $1::bigint AND purpose = $2::text";
@@ -52,7 +52,7 @@ pub(crate) async fn issue(
     now: OffsetDateTime,
     until: OffsetDateTime,
 ) -> Result<(), Error> {
-    sqlx::query(ISSUE)
+    sqlx::query(ISSUE_MAIL_TOKEN)
         .bind(&token[..])
         .bind(user.0)
         .bind(purpose)

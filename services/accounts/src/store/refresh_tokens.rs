@@ -9,17 +9,17 @@ use crate::error::Error;
 use crate::secrets::Sha256Hash;
 
 rls::statements! {
-    ISSUE = "INSERT INTO refresh_tokens (token_sha256, session_id, user_id, created_at, expires_at)
+    ISSUE_REFRESH_TOKEN = "INSERT INTO refresh_tokens (token_sha256, session_id, user_id, created_at, expires_at)
              VALUES ($1::bytea, $2::uuid, $3::bigint, $4::timestamptz, $5::timestamptz)";
     /// Uses a token up. Of many at the same moment one succeeds; the others wait for it and find nothing.
-    USE = "UPDATE refresh_tokens t SET used_at = $2::timestamptz, used_by = $3::bytea
+    USE_REFRESH_TOKEN = "UPDATE refresh_tokens t SET used_at = $2::timestamptz, used_by = $3::bytea
              FROM sessions s, users u
             WHERE t.token_sha256 = $1::bytea AND t.used_at IS NULL AND t.expires_at > $2
               AND s.id = t.session_id AND s.revoked_at IS NULL AND s.expires_at > $2
               AND u.id = t.user_id AND u.locked_at IS NULL AND u.deleted_at IS NULL
            RETURNING s.id AS session_id, s.user_id, s.auth_at, s.expires_at AS session_expires_at, u.role, u.totp_enabled";
     /// A token that was used before, of a session that lives, and when its successor ends.
-    USED = "SELECT s.id AS session_id, s.user_id, s.auth_at, s.expires_at AS session_expires_at, u.role, u.totp_enabled,
+    USED_REFRESH_TOKEN = "SELECT s.id AS session_id, s.user_id, s.auth_at, s.expires_at AS session_expires_at, u.role, u.totp_enabled,
                    t.used_at, t.used_by, next.expires_at AS successor_expires_at
               FROM refresh_tokens t
               JOIN sessions s ON s.id = t.session_id AND s.revoked_at IS NULL AND s.expires_at > $2::timestamptz
@@ -57,7 +57,7 @@ pub(crate) async fn issue(
     now: OffsetDateTime,
     until: OffsetDateTime,
 ) -> Result<(), Error> {
-    sqlx::query(ISSUE)
+    sqlx::query(ISSUE_REFRESH_TOKEN)
         .bind(&token[..])
         .bind(session)
         .bind(user)
@@ -74,7 +74,7 @@ pub(crate) async fn use_up(
     by: &Sha256Hash,
     now: OffsetDateTime,
 ) -> Result<Option<KeptAlive>, Error> {
-    let session = sqlx::query_as(USE)
+    let session = sqlx::query_as(USE_REFRESH_TOKEN)
         .bind(&token[..])
         .bind(now)
         .bind(&by[..])
@@ -89,7 +89,7 @@ pub(crate) async fn used(
     successor: &Sha256Hash,
     now: OffsetDateTime,
 ) -> Result<Option<Again>, Error> {
-    let again = sqlx::query_as(USED)
+    let again = sqlx::query_as(USED_REFRESH_TOKEN)
         .bind(&token[..])
         .bind(now)
         .bind(&successor[..])

@@ -24,7 +24,7 @@ rls::statements! {
     END_ALL = "UPDATE sessions SET revoked_at = $3::timestamptz, revoked_for = $4::text
                 WHERE user_id = $1::bigint AND revoked_at IS NULL AND id IS DISTINCT FROM $2::uuid
                RETURNING id";
-    USED = "UPDATE sessions SET last_used_at = $2::timestamptz, address = $3::text, user_agent = $4::text
+    SESSION_USED = "UPDATE sessions SET last_used_at = $2::timestamptz, address = $3::text, user_agent = $4::text
              WHERE id = $1::uuid";
     /// Somebody has proved again to be the user.
     PROVED = "UPDATE sessions SET auth_at = $3::timestamptz
@@ -138,7 +138,7 @@ pub(crate) async fn used(
     user_agent: &str,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    sqlx::query(USED)
+    sqlx::query(SESSION_USED)
         .bind(session)
         .bind(now)
         .bind(address)
