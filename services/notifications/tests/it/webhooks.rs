@@ -1,5 +1,6 @@
 //! Webhooks out: a service of one's own, a clock to turn, and receivers that answer what the test says.
 
+mod backlog;
 mod delivering;
 mod endpoints;
 mod failing;
