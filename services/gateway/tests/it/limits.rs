@@ -161,17 +161,19 @@ async fn gateways_count_together_and_alone_grant_less() {
     }
 
     redis.kill().await;
-    let alone = eventually(PATIENCE, "both count alone", async || {
-        let started = Instant::now();
+    let alone = eventually(PATIENCE * 3, "both count alone", async || {
         // Empties what is left, then measures the rate.
         granted(&busy, 40, None).await;
         granted(&quiet, 40, None).await;
+        let started = Instant::now();
         let mut sum = 0;
         while started.elapsed() < Duration::from_secs(2) {
             sum += granted(&busy, 5, None).await.0 + granted(&quiet, 5, None).await.0;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        (sum > 0 && sum <= 22).then_some(sum)
+        // Both together what one may grant when they count together.
+        let most = u64::try_from(started.elapsed().as_millis()).unwrap() * 10 / 1_000 + 4;
+        (sum > 0 && sum <= most).then_some(sum)
     })
     .await;
     assert!(alone > 0, "never unlimited, and never nothing");
