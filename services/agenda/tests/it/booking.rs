@@ -1,5 +1,7 @@
 //! X74: one professional, one place at a time.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use proto::agenda::v1::*;
 use tonic::Code;
@@ -139,4 +141,32 @@ async fn deleting_a_professional_and_booking_one_never_wait_for_each_other_in_a_
             assert_eq!((refused.0, refused.1.as_str()), (Code::InvalidArgument, "professional_not_found"));
         }
     }
+}
+
+#[tokio::test]
+async fn bookings_of_one_professional_queue_before_they_write() {
+    let app = TestApp::start().await;
+    let helena = app.professional("Helena").await;
+    // Somebody else's booking, not committed yet.
+    let mut other = app.admin().await;
+    sqlx::raw_sql("BEGIN; SELECT id FROM professionals FOR NO KEY UPDATE").execute(&mut other).await.unwrap();
+    let mut admin = app.admin().await;
+    let waiting = async || {
+        let waiting: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity
+                             WHERE datname = current_database() AND wait_event_type = 'Lock'
+                               AND query LIKE '%FOR NO KEY UPDATE')",
+        )
+        .fetch_one(&mut admin)
+        .await
+        .unwrap();
+        waiting.then_some(())
+    };
+    let book = app.create_event(ANA, CreateEventRequest { fields: Some(booked(0, &helena)) });
+    let release = async {
+        testkit::eventually(Duration::from_secs(10), "a booking waits for its turn", waiting).await;
+        sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+    };
+    // How the booking ends depends on how long it had to wait; that it waited is the point.
+    let (_booked, ()) = tokio::join!(book, release);
 }

@@ -68,7 +68,7 @@ fn an_event_is_a_component_with_its_times_in_utc() {
         "END:VEVENT",
         "END:VCALENDAR",
     ];
-    let text = calendar(&[full.clone()]);
+    let text = calendar(std::slice::from_ref(&full));
     assert_eq!(lines(&text), expected);
     // The same agenda is the same text: its entity tag stays.
     assert_eq!(calendar(&[full]), text);

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::events;
 use crate::error::Error;
+use crate::handlers::openapi::ProblemDocument;
 use crate::handlers::{Found, Origin};
 use crate::pages::{EventFilter, Pages};
 
@@ -24,7 +25,7 @@ const LINE_OCTETS_MAX: usize = 75;
     responses(
         (status = 200, description = "The thousand latest events as an iCalendar (RFC 5545), `text/calendar`"),
         (status = 304, description = "The calendar of `If-None-Match` is still the same"),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument)
+        (status = 401, description = "unauthenticated", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::handlers::openapi::ProblemDocument;
 use crate::views::{self, Event, Professional, Report};
 
 /// Where a page is in its list.
@@ -61,12 +62,19 @@ pub struct ReportAnswer {
     get,
     path = "/api/v1/agenda/events",
     tag = "agenda",
-    params(("page" = Option<u32>, Query, description = "From 1; `page` × `limit` reaches 10000"), ("limit" = Option<u32>, Query, description = "1 to 100, by default 20"), ("from" = Option<String>, Query, description = "RFC 3339; those that end after it"), ("to" = Option<String>, Query, description = "RFC 3339; those that start before it"), ("kind" = Option<String>, Query), ("status" = Option<String>, Query)),
+    params(
+        ("page" = Option<u32>, Query, description = "From 1; `page` × `limit` reaches 10000"),
+        ("limit" = Option<u32>, Query, description = "1 to 100, by default 20"),
+        ("from" = Option<String>, Query, description = "RFC 3339; those that end after it"),
+        ("to" = Option<String>, Query, description = "RFC 3339; those that start before it"),
+        ("kind" = Option<String>, Query),
+        ("status" = Option<String>, Query)
+    ),
     responses(
         (status = 200, description = "The page", body = views::Data<EventPage>),
         (status = 304, description = "The page of `If-None-Match` is still the same"),
-        (status = 400, description = "invalid_parameter or offset_too_deep", body = super::super::openapi::ProblemDocument),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument)
+        (status = 400, description = "invalid_parameter or offset_too_deep", body = ProblemDocument),
+        (status = 401, description = "unauthenticated", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -82,8 +90,8 @@ pub(crate) fn list_events() {}
     responses(
         (status = 200, description = "The event; its `version` makes the `If-Match` of a change, and so does this `ETag`", body = views::Data<EventAnswer>),
         (status = 304, description = "The answer of `If-None-Match` is still the same"),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such event, or another user's", body = super::super::openapi::ProblemDocument)
+        (status = 401, description = "unauthenticated", body = ProblemDocument),
+        (status = 404, description = "No such event, or another user's", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -98,9 +106,9 @@ pub(crate) fn get_event() {}
     request_body = crate::agenda_bodies::EventBody,
     responses(
         (status = 201, description = "The event; `Location` says where it is", body = views::Data<EventAnswer>),
-        (status = 409, description = "The professional has another event at that time", body = super::super::openapi::ProblemDocument),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument),
-        (status = 422, description = "validation_failed", body = super::super::openapi::ProblemDocument)
+        (status = 409, description = "The professional has another event at that time", body = ProblemDocument),
+        (status = 401, description = "unauthenticated", body = ProblemDocument),
+        (status = 422, description = "validation_failed", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -116,11 +124,11 @@ pub(crate) fn create_event() {}
     request_body = crate::agenda_bodies::EventBody,
     responses(
         (status = 200, description = "The event", body = views::Data<EventAnswer>),
-        (status = 409, description = "The professional has another event at that time", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such event, or another user's", body = super::super::openapi::ProblemDocument),
-        (status = 412, description = "Not the current version", body = super::super::openapi::ProblemDocument),
-        (status = 422, description = "validation_failed", body = super::super::openapi::ProblemDocument),
-        (status = 428, description = "`If-Match` is missing", body = super::super::openapi::ProblemDocument)
+        (status = 409, description = "The professional has another event at that time", body = ProblemDocument),
+        (status = 404, description = "No such event, or another user's", body = ProblemDocument),
+        (status = 412, description = "Not the current version", body = ProblemDocument),
+        (status = 422, description = "validation_failed", body = ProblemDocument),
+        (status = 428, description = "`If-Match` is missing", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -135,9 +143,9 @@ pub(crate) fn replace_event() {}
     params(("id" = i64, Path), ("If-Match" = String, Header, description = "ETag of the version read")),
     responses(
         (status = 204, description = "Done"),
-        (status = 404, description = "No such event, or another user's", body = super::super::openapi::ProblemDocument),
-        (status = 412, description = "Not the current version", body = super::super::openapi::ProblemDocument),
-        (status = 428, description = "`If-Match` is missing", body = super::super::openapi::ProblemDocument)
+        (status = 404, description = "No such event, or another user's", body = ProblemDocument),
+        (status = 412, description = "Not the current version", body = ProblemDocument),
+        (status = 428, description = "`If-Match` is missing", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -152,7 +160,7 @@ pub(crate) fn delete_event() {}
     responses(
         (status = 200, description = "The thousand latest events as an iCalendar (RFC 5545), `text/calendar`"),
         (status = 304, description = "The calendar of `If-None-Match` is still the same"),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument)
+        (status = 401, description = "unauthenticated", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -164,12 +172,16 @@ pub(crate) fn calendar() {}
     get,
     path = "/api/v1/agenda/professionals",
     tag = "agenda",
-    params(("page" = Option<u32>, Query, description = "From 1; `page` × `limit` reaches 10000"), ("limit" = Option<u32>, Query, description = "1 to 100, by default 20"), ("specialty" = Option<String>, Query)),
+    params(
+        ("page" = Option<u32>, Query, description = "From 1; `page` × `limit` reaches 10000"),
+        ("limit" = Option<u32>, Query, description = "1 to 100, by default 20"),
+        ("specialty" = Option<String>, Query)
+    ),
     responses(
         (status = 200, description = "The page", body = views::Data<ProfessionalPage>),
         (status = 304, description = "The page of `If-None-Match` is still the same"),
-        (status = 400, description = "invalid_parameter or offset_too_deep", body = super::super::openapi::ProblemDocument),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument)
+        (status = 400, description = "invalid_parameter or offset_too_deep", body = ProblemDocument),
+        (status = 401, description = "unauthenticated", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -185,8 +197,8 @@ pub(crate) fn list_professionals() {}
     responses(
         (status = 200, description = "The professional; its `version` makes the `If-Match` of a change, and so does this `ETag`", body = views::Data<ProfessionalAnswer>),
         (status = 304, description = "The answer of `If-None-Match` is still the same"),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such professional, or another user's", body = super::super::openapi::ProblemDocument)
+        (status = 401, description = "unauthenticated", body = ProblemDocument),
+        (status = 404, description = "No such professional, or another user's", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -201,9 +213,9 @@ pub(crate) fn get_professional() {}
     request_body = crate::agenda_bodies::ProfessionalBody,
     responses(
         (status = 201, description = "The professional; `Location` says where it is", body = views::Data<ProfessionalAnswer>),
-        (status = 409, description = "There is one of that name and specialty", body = super::super::openapi::ProblemDocument),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument),
-        (status = 422, description = "validation_failed", body = super::super::openapi::ProblemDocument)
+        (status = 409, description = "There is one of that name and specialty", body = ProblemDocument),
+        (status = 401, description = "unauthenticated", body = ProblemDocument),
+        (status = 422, description = "validation_failed", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -219,11 +231,11 @@ pub(crate) fn create_professional() {}
     request_body = crate::agenda_bodies::ProfessionalBody,
     responses(
         (status = 200, description = "The professional", body = views::Data<ProfessionalAnswer>),
-        (status = 409, description = "There is one of that name and specialty", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such professional, or another user's", body = super::super::openapi::ProblemDocument),
-        (status = 412, description = "Not the current version", body = super::super::openapi::ProblemDocument),
-        (status = 422, description = "validation_failed", body = super::super::openapi::ProblemDocument),
-        (status = 428, description = "`If-Match` is missing", body = super::super::openapi::ProblemDocument)
+        (status = 409, description = "There is one of that name and specialty", body = ProblemDocument),
+        (status = 404, description = "No such professional, or another user's", body = ProblemDocument),
+        (status = 412, description = "Not the current version", body = ProblemDocument),
+        (status = 422, description = "validation_failed", body = ProblemDocument),
+        (status = 428, description = "`If-Match` is missing", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -238,10 +250,10 @@ pub(crate) fn replace_professional() {}
     params(("id" = i64, Path), ("If-Match" = String, Header, description = "ETag of the version read")),
     responses(
         (status = 204, description = "Done"),
-        (status = 409, description = "Scheduled events name the professional", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such professional, or another user's", body = super::super::openapi::ProblemDocument),
-        (status = 412, description = "Not the current version", body = super::super::openapi::ProblemDocument),
-        (status = 428, description = "`If-Match` is missing", body = super::super::openapi::ProblemDocument)
+        (status = 409, description = "Scheduled events name the professional", body = ProblemDocument),
+        (status = 404, description = "No such professional, or another user's", body = ProblemDocument),
+        (status = 412, description = "Not the current version", body = ProblemDocument),
+        (status = 428, description = "`If-Match` is missing", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -253,12 +265,16 @@ pub(crate) fn delete_professional() {}
     get,
     path = "/api/v1/agenda/reports",
     tag = "agenda",
-    params(("page" = Option<u32>, Query, description = "From 1; `page` × `limit` reaches 10000"), ("limit" = Option<u32>, Query, description = "1 to 100, by default 20"), ("role" = Option<String>, Query, description = "`sender` or `receiver`; both unless given")),
+    params(
+        ("page" = Option<u32>, Query, description = "From 1; `page` × `limit` reaches 10000"),
+        ("limit" = Option<u32>, Query, description = "1 to 100, by default 20"),
+        ("role" = Option<String>, Query, description = "`sender` or `receiver`; both unless given")
+    ),
     responses(
         (status = 200, description = "The page", body = views::Data<ReportPage>),
         (status = 304, description = "The page of `If-None-Match` is still the same"),
-        (status = 400, description = "invalid_parameter or offset_too_deep", body = super::super::openapi::ProblemDocument),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument)
+        (status = 400, description = "invalid_parameter or offset_too_deep", body = ProblemDocument),
+        (status = 401, description = "unauthenticated", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -274,8 +290,8 @@ pub(crate) fn list_reports() {}
     responses(
         (status = 200, description = "The report; its `version` makes the `If-Match` of a change, and so does this `ETag`", body = views::Data<ReportAnswer>),
         (status = 304, description = "The answer of `If-None-Match` is still the same"),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such report, or another user's", body = super::super::openapi::ProblemDocument)
+        (status = 401, description = "unauthenticated", body = ProblemDocument),
+        (status = 404, description = "No such report, or another user's", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -290,8 +306,8 @@ pub(crate) fn get_report() {}
     request_body = crate::agenda_bodies::NewReportBody,
     responses(
         (status = 201, description = "The report; `Location` says where it is", body = views::Data<ReportAnswer>),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument),
-        (status = 422, description = "validation_failed", body = super::super::openapi::ProblemDocument)
+        (status = 401, description = "unauthenticated", body = ProblemDocument),
+        (status = 422, description = "validation_failed", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -307,11 +323,11 @@ pub(crate) fn create_report() {}
     request_body = crate::agenda_bodies::ReportBody,
     responses(
         (status = 200, description = "The report", body = views::Data<ReportAnswer>),
-        (status = 403, description = "The caller received it", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such report, or another user's", body = super::super::openapi::ProblemDocument),
-        (status = 412, description = "Not the current version", body = super::super::openapi::ProblemDocument),
-        (status = 422, description = "validation_failed", body = super::super::openapi::ProblemDocument),
-        (status = 428, description = "`If-Match` is missing", body = super::super::openapi::ProblemDocument)
+        (status = 403, description = "The caller received it", body = ProblemDocument),
+        (status = 404, description = "No such report, or another user's", body = ProblemDocument),
+        (status = 412, description = "Not the current version", body = ProblemDocument),
+        (status = 422, description = "validation_failed", body = ProblemDocument),
+        (status = 428, description = "`If-Match` is missing", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -326,10 +342,10 @@ pub(crate) fn replace_report() {}
     params(("id" = i64, Path), ("If-Match" = String, Header, description = "ETag of the version read")),
     responses(
         (status = 204, description = "Done"),
-        (status = 403, description = "The caller received it", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such report, or another user's", body = super::super::openapi::ProblemDocument),
-        (status = 412, description = "Not the current version", body = super::super::openapi::ProblemDocument),
-        (status = 428, description = "`If-Match` is missing", body = super::super::openapi::ProblemDocument)
+        (status = 403, description = "The caller received it", body = ProblemDocument),
+        (status = 404, description = "No such report, or another user's", body = ProblemDocument),
+        (status = 412, description = "Not the current version", body = ProblemDocument),
+        (status = 428, description = "`If-Match` is missing", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]

@@ -12,6 +12,7 @@ use crate::agenda_bodies::{self, EventBody};
 use crate::body;
 use crate::error::Error;
 use crate::gate::Gate;
+use crate::handlers::openapi::ProblemDocument;
 use crate::handlers::{Found, Origin};
 use crate::pages::{EventFilter, Pages};
 use crate::upstream::{READ_DEADLINE, WRITE_DEADLINE, read, write};
@@ -48,12 +49,19 @@ impl Kept for pb::Event {
     get,
     path = "/api/events",
     tag = "agenda",
-    params(("page" = Option<u32>, Query, description = "From 1; `page` × `limit` reaches 10000"), ("limit" = Option<u32>, Query, description = "1 to 100, by default 20"), ("from" = Option<String>, Query, description = "RFC 3339; those that end after it"), ("to" = Option<String>, Query, description = "RFC 3339; those that start before it"), ("kind" = Option<String>, Query), ("status" = Option<String>, Query)),
+    params(
+        ("page" = Option<u32>, Query, description = "From 1; `page` × `limit` reaches 10000"),
+        ("limit" = Option<u32>, Query, description = "1 to 100, by default 20"),
+        ("from" = Option<String>, Query, description = "RFC 3339; those that end after it"),
+        ("to" = Option<String>, Query, description = "RFC 3339; those that start before it"),
+        ("kind" = Option<String>, Query),
+        ("status" = Option<String>, Query)
+    ),
     responses(
         (status = 200, description = "The page; `X-Total-Count`, `X-Page`, `X-Limit` and `Link` say where it is", body = [Event]),
         (status = 304, description = "The page of `If-None-Match` is still the same"),
-        (status = 400, description = "invalid_parameter or offset_too_deep", body = super::super::openapi::ProblemDocument),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument)
+        (status = 400, description = "invalid_parameter or offset_too_deep", body = ProblemDocument),
+        (status = 401, description = "unauthenticated", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -98,8 +106,8 @@ fn timestamp(at: time::OffsetDateTime) -> prost_types::Timestamp {
     responses(
         (status = 200, description = "The event; its `version` makes the `If-Match` of a change, and so does this `ETag`", body = Event),
         (status = 304, description = "The answer of `If-None-Match` is still the same"),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such event, or another user's", body = super::super::openapi::ProblemDocument)
+        (status = 401, description = "unauthenticated", body = ProblemDocument),
+        (status = 404, description = "No such event, or another user's", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -121,9 +129,9 @@ pub(crate) async fn get(origin: Origin, id: i64) -> Result<Found, Error> {
     request_body = EventBody,
     responses(
         (status = 201, description = "The event; `Location` says where it is", body = Event),
-        (status = 409, description = "The professional has another event at that time", body = super::super::openapi::ProblemDocument),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument),
-        (status = 422, description = "validation_failed", body = super::super::openapi::ProblemDocument)
+        (status = 409, description = "The professional has another event at that time", body = ProblemDocument),
+        (status = 401, description = "unauthenticated", body = ProblemDocument),
+        (status = 422, description = "validation_failed", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -153,11 +161,11 @@ pub(crate) async fn create(request: HttpRequest, payload: web::Payload) -> Resul
     request_body = EventBody,
     responses(
         (status = 200, description = "The event", body = Event),
-        (status = 409, description = "The professional has another event at that time", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such event, or another user's", body = super::super::openapi::ProblemDocument),
-        (status = 412, description = "Not the current version", body = super::super::openapi::ProblemDocument),
-        (status = 422, description = "validation_failed", body = super::super::openapi::ProblemDocument),
-        (status = 428, description = "`If-Match` is missing", body = super::super::openapi::ProblemDocument)
+        (status = 409, description = "The professional has another event at that time", body = ProblemDocument),
+        (status = 404, description = "No such event, or another user's", body = ProblemDocument),
+        (status = 412, description = "Not the current version", body = ProblemDocument),
+        (status = 422, description = "validation_failed", body = ProblemDocument),
+        (status = 428, description = "`If-Match` is missing", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -187,9 +195,9 @@ pub(crate) async fn replace(request: HttpRequest, payload: web::Payload) -> Resu
     params(("id" = i64, Path), ("If-Match" = String, Header, description = "ETag of the version read")),
     responses(
         (status = 204, description = "Done"),
-        (status = 404, description = "No such event, or another user's", body = super::super::openapi::ProblemDocument),
-        (status = 412, description = "Not the current version", body = super::super::openapi::ProblemDocument),
-        (status = 428, description = "`If-Match` is missing", body = super::super::openapi::ProblemDocument)
+        (status = 404, description = "No such event, or another user's", body = ProblemDocument),
+        (status = 412, description = "Not the current version", body = ProblemDocument),
+        (status = 428, description = "`If-Match` is missing", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]

@@ -13,6 +13,7 @@ use crate::agenda_bodies::{self, ProfessionalBody};
 use crate::body;
 use crate::error::Error;
 use crate::gate::Gate;
+use crate::handlers::openapi::ProblemDocument;
 use crate::handlers::{Found, Origin};
 use crate::pages::Pages;
 use crate::upstream::{READ_DEADLINE, WRITE_DEADLINE, read, write};
@@ -49,12 +50,16 @@ impl Kept for pb::Professional {
     get,
     path = "/api/professionals",
     tag = "agenda",
-    params(("page" = Option<u32>, Query, description = "From 1; `page` × `limit` reaches 10000"), ("limit" = Option<u32>, Query, description = "1 to 100, by default 20"), ("specialty" = Option<String>, Query)),
+    params(
+        ("page" = Option<u32>, Query, description = "From 1; `page` × `limit` reaches 10000"),
+        ("limit" = Option<u32>, Query, description = "1 to 100, by default 20"),
+        ("specialty" = Option<String>, Query)
+    ),
     responses(
         (status = 200, description = "The page; `X-Total-Count`, `X-Page`, `X-Limit` and `Link` say where it is", body = [Professional]),
         (status = 304, description = "The page of `If-None-Match` is still the same"),
-        (status = 400, description = "invalid_parameter or offset_too_deep", body = super::super::openapi::ProblemDocument),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument)
+        (status = 400, description = "invalid_parameter or offset_too_deep", body = ProblemDocument),
+        (status = 401, description = "unauthenticated", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -85,8 +90,8 @@ pub(crate) async fn list(
     responses(
         (status = 200, description = "The professional; its `version` makes the `If-Match` of a change, and so does this `ETag`", body = Professional),
         (status = 304, description = "The answer of `If-None-Match` is still the same"),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such professional, or another user's", body = super::super::openapi::ProblemDocument)
+        (status = 401, description = "unauthenticated", body = ProblemDocument),
+        (status = 404, description = "No such professional, or another user's", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -108,9 +113,9 @@ pub(crate) async fn get(origin: Origin, id: i64) -> Result<Found, Error> {
     request_body = ProfessionalBody,
     responses(
         (status = 201, description = "The professional; `Location` says where it is", body = Professional),
-        (status = 409, description = "There is one of that name and specialty", body = super::super::openapi::ProblemDocument),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument),
-        (status = 422, description = "validation_failed", body = super::super::openapi::ProblemDocument)
+        (status = 409, description = "There is one of that name and specialty", body = ProblemDocument),
+        (status = 401, description = "unauthenticated", body = ProblemDocument),
+        (status = 422, description = "validation_failed", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -140,11 +145,11 @@ pub(crate) async fn create(request: HttpRequest, payload: web::Payload) -> Resul
     request_body = ProfessionalBody,
     responses(
         (status = 200, description = "The professional", body = Professional),
-        (status = 409, description = "There is one of that name and specialty", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such professional, or another user's", body = super::super::openapi::ProblemDocument),
-        (status = 412, description = "Not the current version", body = super::super::openapi::ProblemDocument),
-        (status = 422, description = "validation_failed", body = super::super::openapi::ProblemDocument),
-        (status = 428, description = "`If-Match` is missing", body = super::super::openapi::ProblemDocument)
+        (status = 409, description = "There is one of that name and specialty", body = ProblemDocument),
+        (status = 404, description = "No such professional, or another user's", body = ProblemDocument),
+        (status = 412, description = "Not the current version", body = ProblemDocument),
+        (status = 422, description = "validation_failed", body = ProblemDocument),
+        (status = 428, description = "`If-Match` is missing", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -174,10 +179,10 @@ pub(crate) async fn replace(request: HttpRequest, payload: web::Payload) -> Resu
     params(("id" = i64, Path), ("If-Match" = String, Header, description = "ETag of the version read")),
     responses(
         (status = 204, description = "Done"),
-        (status = 409, description = "Scheduled events name the professional", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such professional, or another user's", body = super::super::openapi::ProblemDocument),
-        (status = 412, description = "Not the current version", body = super::super::openapi::ProblemDocument),
-        (status = 428, description = "`If-Match` is missing", body = super::super::openapi::ProblemDocument)
+        (status = 409, description = "Scheduled events name the professional", body = ProblemDocument),
+        (status = 404, description = "No such professional, or another user's", body = ProblemDocument),
+        (status = 412, description = "Not the current version", body = ProblemDocument),
+        (status = 428, description = "`If-Match` is missing", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]

@@ -14,6 +14,7 @@ use crate::body;
 use crate::cache_policy;
 use crate::error::Error;
 use crate::gate::Gate;
+use crate::handlers::openapi::ProblemDocument;
 use crate::handlers::{Found, Origin};
 use crate::pages::Pages;
 use crate::upstream::{READ_DEADLINE, WRITE_DEADLINE, read, write};
@@ -50,12 +51,16 @@ impl Kept for pb::Report {
     get,
     path = "/api/reports",
     tag = "agenda",
-    params(("page" = Option<u32>, Query, description = "From 1; `page` × `limit` reaches 10000"), ("limit" = Option<u32>, Query, description = "1 to 100, by default 20"), ("role" = Option<String>, Query, description = "`sender` or `receiver`; both unless given")),
+    params(
+        ("page" = Option<u32>, Query, description = "From 1; `page` × `limit` reaches 10000"),
+        ("limit" = Option<u32>, Query, description = "1 to 100, by default 20"),
+        ("role" = Option<String>, Query, description = "`sender` or `receiver`; both unless given")
+    ),
     responses(
         (status = 200, description = "The page; `X-Total-Count`, `X-Page`, `X-Limit` and `Link` say where it is", body = [Report]),
         (status = 304, description = "The page of `If-None-Match` is still the same"),
-        (status = 400, description = "invalid_parameter or offset_too_deep", body = super::super::openapi::ProblemDocument),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument)
+        (status = 400, description = "invalid_parameter or offset_too_deep", body = ProblemDocument),
+        (status = 401, description = "unauthenticated", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -82,8 +87,8 @@ pub(crate) async fn list(origin: Origin, pages: Pages, role: Option<&'static str
     responses(
         (status = 200, description = "The report; its `version` makes the `If-Match` of a change, and so does this `ETag`", body = Report),
         (status = 304, description = "The answer of `If-None-Match` is still the same"),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such report, or another user's", body = super::super::openapi::ProblemDocument)
+        (status = 401, description = "unauthenticated", body = ProblemDocument),
+        (status = 404, description = "No such report, or another user's", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -106,8 +111,8 @@ pub(crate) async fn get(origin: Origin, id: i64, tags: &mut Vec<Tag>) -> Result<
     request_body = NewReportBody,
     responses(
         (status = 201, description = "The report; `Location` says where it is", body = Report),
-        (status = 401, description = "unauthenticated", body = super::super::openapi::ProblemDocument),
-        (status = 422, description = "validation_failed", body = super::super::openapi::ProblemDocument)
+        (status = 401, description = "unauthenticated", body = ProblemDocument),
+        (status = 422, description = "validation_failed", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -137,11 +142,11 @@ pub(crate) async fn create(request: HttpRequest, payload: web::Payload) -> Resul
     request_body = ReportBody,
     responses(
         (status = 200, description = "The report", body = Report),
-        (status = 403, description = "The caller received it", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such report, or another user's", body = super::super::openapi::ProblemDocument),
-        (status = 412, description = "Not the current version", body = super::super::openapi::ProblemDocument),
-        (status = 422, description = "validation_failed", body = super::super::openapi::ProblemDocument),
-        (status = 428, description = "`If-Match` is missing", body = super::super::openapi::ProblemDocument)
+        (status = 403, description = "The caller received it", body = ProblemDocument),
+        (status = 404, description = "No such report, or another user's", body = ProblemDocument),
+        (status = 412, description = "Not the current version", body = ProblemDocument),
+        (status = 422, description = "validation_failed", body = ProblemDocument),
+        (status = 428, description = "`If-Match` is missing", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
@@ -171,10 +176,10 @@ pub(crate) async fn replace(request: HttpRequest, payload: web::Payload) -> Resu
     params(("id" = i64, Path), ("If-Match" = String, Header, description = "ETag of the version read")),
     responses(
         (status = 204, description = "Done"),
-        (status = 403, description = "The caller received it", body = super::super::openapi::ProblemDocument),
-        (status = 404, description = "No such report, or another user's", body = super::super::openapi::ProblemDocument),
-        (status = 412, description = "Not the current version", body = super::super::openapi::ProblemDocument),
-        (status = 428, description = "`If-Match` is missing", body = super::super::openapi::ProblemDocument)
+        (status = 403, description = "The caller received it", body = ProblemDocument),
+        (status = 404, description = "No such report, or another user's", body = ProblemDocument),
+        (status = 412, description = "Not the current version", body = ProblemDocument),
+        (status = 428, description = "`If-Match` is missing", body = ProblemDocument)
     ),
     security(("bearer" = []), ("cookie" = []))
 )]
