@@ -6,6 +6,7 @@
 //! - [`FaultProxy`]: a network that delays, freezes or cuts.
 //! - [`eventually`]: waiting for something without sleeping.
 //! - Module [`jwt`] for callers.
+//! - Module [`policies`] for whether row level security holds.
 //!
 //! Everything may be used by many tests and processes at once, and nothing is left running: servers end with
 //! the tests that use them, also when a test process is killed.
@@ -17,6 +18,7 @@ mod fault_proxy;
 pub mod jwt;
 mod nats;
 mod own_postgres;
+pub mod policies;
 mod redis;
 mod scratch;
 mod shared_postgres;

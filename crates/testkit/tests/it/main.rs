@@ -3,5 +3,6 @@
 mod database;
 mod eventually;
 mod fault_proxy;
+mod policies;
 mod servers;
 mod shared_postgres;
