@@ -285,6 +285,9 @@ impl Consumer {
         let failure = match worked {
             Ok(Ok(())) => match finish(reading.order.as_ref(), message_id).await {
                 Ok(()) => {
+                    if let Some(place) = &place {
+                        place.done();
+                    }
                     self.answer(&message, AckKind::Ack).await;
                     return;
                 }

@@ -194,6 +194,11 @@ impl Place<'_> {
         }
     }
 
+    /// Notes that the message is handled: the next one need not ask.
+    pub(super) fn done(&self) {
+        self.order.remember(&self.line, self.at.0);
+    }
+
     fn is_first_here(&self) -> bool {
         let state = self.order.state();
         let first = state.lines.get(&self.line).and_then(BTreeSet::first);
