@@ -129,7 +129,8 @@ impl App {
 
         let mut endpoints =
             latency::grpc::endpoints("mestres.notifications.v1.NotificationsService", CALL_THRESHOLD);
-        endpoints.extend(latency::grpc::endpoints("mestres.notifications.v1.WebhooksService", CALL_THRESHOLD));
+        endpoints
+            .extend(latency::grpc::endpoints("mestres.notifications.v1.WebhooksService", CALL_THRESHOLD));
         let recorder = Recorder::new(endpoints);
         // Both go on until the last call is answered: its events and its timing count too.
         let served = CancellationToken::new();
@@ -163,12 +164,14 @@ impl App {
         let workers = TaskTracker::new();
         let draining = || shutdown.drain.clone();
         let counts = Counts::default();
-        let (reports, told) = (Consumer::ordered(consumers::reports::config(), nats.clone(), db.clone()), teller.clone());
+        let (reports, told) =
+            (Consumer::ordered(consumers::reports::config(), nats.clone(), db.clone()), teller.clone());
         let stop = draining();
         workers.spawn(async move {
             reports.run(stop, move |delivery| consumers::reports::handle(told.clone(), delivery)).await;
         });
-        let (accounts, told) = (Consumer::ordered(consumers::accounts::config(), nats.clone(), db.clone()), teller.clone());
+        let (accounts, told) =
+            (Consumer::ordered(consumers::accounts::config(), nats.clone(), db.clone()), teller.clone());
         let stop = draining();
         workers.spawn(async move {
             accounts.run(stop, move |delivery| consumers::accounts::handle(told.clone(), delivery)).await;
