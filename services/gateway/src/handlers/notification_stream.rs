@@ -39,8 +39,8 @@ const FOLLOW_S: std::ops::Range<u64> = 180..230;
 const OPEN_DEADLINE: Duration = Duration::from_secs(3);
 /// Between two attempts while the service is away.
 const REOPEN_MS: std::ops::Range<u64> = 200..1_500;
-/// Streams of one worker.
-const STREAMS_MAX: usize = 2_000;
+/// Streams of one worker: its connection to the notifications service carries 1,024.
+const STREAMS_MAX: usize = 1_000;
 
 thread_local! {
     static OPEN: Rc<Cell<usize>> = Rc::default();
