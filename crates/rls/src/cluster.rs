@@ -184,7 +184,8 @@ async fn login(cluster: &mut PgConnection, name: &str) -> Result<(), ClusterErro
          ALTER ROLE {name} SET statement_timeout = '2s';
          ALTER ROLE {name} SET lock_timeout = '500ms';
          ALTER ROLE {name} SET idle_in_transaction_session_timeout = '3s';
-         ALTER ROLE {name} SET client_connection_check_interval = '1s'"
+         ALTER ROLE {name} SET client_connection_check_interval = '1s';
+         ALTER ROLE {name} SET tcp_user_timeout = '5s'"
     );
     execute_built(cluster, &format!("make login {name}"), sql).await
 }

@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 
 use bootstrap::config::{self, ConfigError};
 
+/// Services with an outbox.
+const EVERY_RELAY: &str = "catalog,accounts,agenda,notifications";
+
 /// How an invalidator process is set up.
 #[derive(Clone)]
 pub struct Config {
@@ -14,7 +17,7 @@ pub struct Config {
     /// `REDIS_URL`: where the last purge of each tag is recorded. Nowhere when unset. May be away.
     pub redis_url: Option<String>,
     /// `MESTRES_RELAYS`: services with an outbox, separated by commas. Each must be heard for the caches
-    /// to be trusted. Default `catalog`.
+    /// to be trusted. Default all: catalog, accounts, agenda, notifications.
     pub relays: Vec<String>,
     /// `MESTRES_STREAM_REPLICAS`: copies of the purge log, should it have to be made. Default 1.
     pub stream_replicas: usize,
@@ -31,7 +34,7 @@ impl Config {
     /// When a variable is missing or makes no sense; the error names it.
     pub fn from_env() -> Result<Self, ConfigError> {
         const RELAYS: &str = "MESTRES_RELAYS";
-        let services = config::optional(RELAYS).unwrap_or_else(|| "catalog".to_owned());
+        let services = config::optional(RELAYS).unwrap_or_else(|| EVERY_RELAY.to_owned());
         let relays = relays(&services).ok_or_else(|| {
             ConfigError::invalid(RELAYS, &services, "names of services, separated by commas")
         })?;

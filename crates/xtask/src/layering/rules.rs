@@ -80,7 +80,10 @@ const LEFTOVERS: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!
 
 const ENVIRONMENT: &str = concat!("env::", "var");
 
-pub(super) const RULES: [Rule; 11] = [
+/// Services whose SQL is constants of `rls::statements!`, which a test runs as strangers.
+const LISTING: [&str; 3] = ["services/accounts/", "services/agenda/", "services/notifications/"];
+
+pub(super) const RULES: [Rule; 13] = [
     Rule {
         name: "service-on-service",
         reason: "services meet in proto (calls) and events (facts), never in each other's code",
@@ -100,6 +103,16 @@ pub(super) const RULES: [Rule; 11] = [
         name: "sql-outside-store",
         reason: "SQL stands in store.rs, store/ or migrations/, so that a schema change has one place",
         broken_at: sql_outside_store,
+    },
+    Rule {
+        name: "unlisted-statement",
+        reason: "SQL is a constant of rls::statements!, so that the walk of the policies meets it",
+        broken_at: unlisted_statement,
+    },
+    Rule {
+        name: "unlisted-store",
+        reason: "statements() of store.rs lists every module of the store, or its SQL is walked by no test",
+        broken_at: unlisted_store,
     },
     Rule {
         name: "environment-outside-config",
@@ -170,6 +183,45 @@ fn sql_outside_store(source: &Source) -> Vec<usize> {
     let calls = ["sqlx::query", "sqlx::raw_sql", "sqlx::QueryBuilder"];
     let macros = ["query!(", "query_as!(", "query_scalar!("];
     code_lines(source, |line| calls.iter().chain(&macros).any(|call| line.contains(call)))
+}
+
+fn unlisted_statement(source: &Source) -> Vec<usize> {
+    if !source.is_rust() || !LISTING.iter().any(|path| source.path.starts_with(path)) || source.is_test() {
+        return Vec::new();
+    }
+    let mut broken = Vec::new();
+    // The call may end a line, with its text on the next.
+    let mut called = false;
+    for (number, line) in source.code() {
+        let texts = ["\"", "r#\"", "r\"", "&format!", "format!", "AssertSqlSafe"];
+        let starts_with_text = |rest: &str| texts.iter().any(|text| rest.trim_start().starts_with(text));
+        let calls = ["query(", "query_as(", "query_scalar(", "raw_sql(", ">("];
+        let is_query = line.contains("query") || line.contains("raw_sql");
+        let inline = calls.iter().any(|call| {
+            is_query && line.match_indices(call).any(|(at, _)| starts_with_text(&line[at + call.len()..]))
+        });
+        if inline || (called && starts_with_text(line)) {
+            broken.push(number);
+        }
+        called = is_query && line.ends_with('(') && calls.iter().any(|call| line.ends_with(call));
+    }
+    broken
+}
+
+fn unlisted_store(source: &Source) -> Vec<usize> {
+    if !LISTING.iter().any(|path| source.path == format!("{path}src/store.rs")) {
+        return Vec::new();
+    }
+    code_lines(source, |line| {
+        let module = line.split_once("mod ").and_then(|(_, rest)| rest.strip_suffix(';'));
+        let listed = |name: &str| {
+            source.text.lines().any(|line| {
+                let line = line.trim();
+                line.starts_with(&format!("{name}::")) && line.contains("STATEMENTS")
+            })
+        };
+        module.is_some_and(|name| !listed(name))
+    })
 }
 
 fn environment_outside_config(source: &Source) -> Vec<usize> {
@@ -286,7 +338,7 @@ mod tests {
     type File = (&'static str, &'static str);
 
     /// For each rule, files that break it in line 2 and files that do not break it.
-    const CASES: [(&str, &[File], &[File]); 11] = [
+    const CASES: [(&str, &[File], &[File]); 13] = [
         (
             "service-on-service",
             &[
@@ -334,6 +386,33 @@ mod tests {
                 ("services/catalog/src/app.rs", "\n#[cfg(test)]\nmod tests {\nsqlx::query(\"SELECT 1\")\n}"),
                 ("services/catalog/tests/it/listing.rs", "\nsqlx::query(\"SELECT 1\")"),
                 ("crates/rls/src/cluster.rs", "\nsqlx::query(\"SELECT 1\")"),
+            ],
+        ),
+        (
+            "unlisted-statement",
+            &[
+                ("services/agenda/src/store/events.rs", "\nsqlx::query(\"SELECT 1\")"),
+                ("services/agenda/src/store/events.rs", "\nsqlx::query_as::<_, Row>(r#\"SELECT 1\"#)"),
+                ("services/accounts/src/store.rs", "sqlx::query(\n\"SELECT 1\")"),
+                ("services/accounts/src/store.rs", "\nsqlx::query(AssertSqlSafe(sql))"),
+            ],
+            &[
+                ("services/agenda/src/store/events.rs", "\nsqlx::query(EVENT).bind(\"x\")"),
+                ("services/agenda/src/store/events.rs", "sqlx::query_scalar(\nEVENT,\n)"),
+                ("services/agenda/tests/it/events.rs", "\nsqlx::query(\"SELECT 1\")"),
+                ("services/catalog/src/store.rs", "\nsqlx::query(\"SELECT 1\")"),
+            ],
+        ),
+        (
+            "unlisted-store",
+            &[(
+                "services/agenda/src/store.rs",
+                "mod events;\nmod reports;\nevents::STATEMENTS,\n// reports::STATEMENTS",
+            )],
+            &[
+                ("services/agenda/src/store.rs", "\npub(crate) mod events;\nevents::STATEMENTS,"),
+                ("services/agenda/src/store.rs", "\nmod events;\nevents::past::STATEMENTS,"),
+                ("services/agenda/src/store/events.rs", "\nmod past;"),
             ],
         ),
         (
