@@ -11,9 +11,10 @@ const ROLES: [&str; 4] = ["mc_anon", "mc_user", "mc_admin", "mc_service"];
 /// A user who has nothing.
 const NOBODY_ID: i64 = i64::MAX;
 
-/// Requires of every table in `schema`: row level security is enabled and forced, `mc_owner` owns it, and the
-/// service's login cannot read it without an identity, truncate it, alter it, copy it, or reach it by a role, a
-/// setting, a view or a function.
+/// Requires of every table in `schema` that there is no way around its policies.
+///
+/// Row level security is enabled and forced, `mc_owner` owns it, and the service's login cannot read it without
+/// an identity, truncate it, alter it, copy it, or reach it by a role, a setting, a view or a function.
 ///
 /// # Panics
 /// With what it can.

@@ -128,8 +128,9 @@ impl Report {
     }
 }
 
-/// Prepares and runs every statement of `schema`'s service as nobody, as `mc_anon`, and as `mc_user` with the
-/// stranger's id; each run is rolled back. A positive control tries as the owner, as staff and as the service
+/// Prepares and runs every statement of `schema`'s service as nobody and as a stranger.
+///
+/// That is without a role, as `mc_anon`, and as `mc_user` with the stranger's id; each run is rolled back. A positive control tries as the owner, as staff and as the service
 /// until the statement finds or changes a row, and its values are used for the others.
 ///
 /// # Panics
@@ -234,7 +235,10 @@ impl Walker<'_> {
             let values =
                 values.unwrap_or_else(|| panic!("{name} takes a {parameter}: Params::values has none"));
             let longer = |values_so_far: &Vec<String>| -> Vec<Vec<String>> {
-                values.iter().map(|value| [values_so_far.as_slice(), &[value.clone()]].concat()).collect()
+                values
+                    .iter()
+                    .map(|value| [values_so_far.as_slice(), std::slice::from_ref(value)].concat())
+                    .collect()
             };
             tries = tries.iter().flat_map(longer).take(TRIES_MAX).collect();
         }
