@@ -177,3 +177,32 @@ async fn no_throttle_tells_whom_it_is_about() {
     keys.retain(|key| hashes.contains(key));
     assert_eq!(keys.len(), 0, "not by their plain hashes either");
 }
+
+/// X16, in small.
+#[tokio::test]
+async fn what_there_is_no_time_to_look_at_is_refused_and_counts_for_nobody() {
+    let app = TestApp::start().await;
+    let storm = (0..200).map(|n| {
+        let request = wrong_from(&format!("user{n}@example.com"), &format!("2001:db8:0:{n:x}::1"));
+        app.login(Who::Service, request)
+    });
+    let (mut looked_at, mut overloaded) = (0, 0);
+    for answer in join_all(storm).await {
+        let status = answer.unwrap_err();
+        let retry_after =
+            status.metadata().contains_key("mc-retry-after-ms").then(|| retry_after_ms(&status));
+        match refusal(Err::<(), _>(status)).1.as_str() {
+            "invalid_credentials" => looked_at += 1,
+            "overloaded" => {
+                assert!(retry_after.is_some_and(|ms| (1_000..3_000).contains(&ms)), "{retry_after:?}");
+                overloaded += 1;
+            }
+            // On a busy machine the database may be late; then nothing was done either.
+            other => assert_eq!(other, "deadline_exceeded"),
+        }
+    }
+    assert!(overloaded > 0, "all of {looked_at} were looked at");
+    assert_eq!(app.metric(HASHES).await, looked_at);
+    let counted = app.count("SELECT count(*) FROM throttles").await;
+    assert_eq!(counted.unsigned_abs(), 2 * looked_at, "an account and an address for each");
+}
