@@ -47,7 +47,6 @@ fn marks(text: &str) -> BTreeSet<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "the figures of a long run")]
 async fn nobody_sees_anothers_rows() {
     let requests = bootstrap::config::parsed("MESTRES_ISOLATION_REQUESTS", REQUESTS_DEFAULT).unwrap();
     let shop = Shop::open_with_everybody().await;

@@ -88,7 +88,6 @@ rows! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "which rows failed, all of them")]
 async fn every_row_gets_the_answer_it_must_get() {
     // Everybody comes through a proxy that we run, so that rows can come from addresses of their own.
     let shop = Shop::open_with(Options {

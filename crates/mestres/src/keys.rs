@@ -69,7 +69,6 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     rotate(&files, patience, &mut tell)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a command that waits; there is no runtime to block")]
 fn rotate(
     files: &Files,
     patience: Patience,

@@ -118,7 +118,7 @@ impl App {
 
         let working = CancellationToken::new();
         let stop = working.clone();
-        let invalidating = tokio::spawn(async move { invalidator.run(stop).await });
+        let invalidating = tokio::spawn(async move { Box::pin(invalidator.run(stop)).await });
         let measured = db.clone();
         let metrics = move || {
             let mut text = String::new();

@@ -98,7 +98,7 @@ impl Invalidator {
                 lease = Lease::acquire(&self.database_url) => lease,
             };
             match lease {
-                Ok(lease) => self.active(lease, &shutdown).await,
+                Ok(lease) => Box::pin(self.active(lease, &shutdown)).await,
                 Err(error) => {
                     tracing::warn!(error = format!("{error:#}"), "no lease");
                     tokio::time::sleep(PAUSE).await;

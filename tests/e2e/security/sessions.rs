@@ -164,9 +164,7 @@ pub(super) async fn x32(world: &World) {
     refused(&ask(format!("__Host-auth-token={token}; __Host-auth-token=x")).await, 400, "bad_request");
     assert_eq!(ask(format!("other={}", "a".repeat(5 * 1024))).await.status, 431);
     // Line ends cannot be sent by a client that keeps to the protocol.
-    let raw = format!(
-        "GET /api/v1/me HTTP/1.1\r\nhost: shop\r\ncookie: auth-token=a\rb\r\nconnection: close\r\n\r\n"
-    );
+    let raw = "GET /api/v1/me HTTP/1.1\r\nhost: shop\r\ncookie: auth-token=a\rb\r\nconnection: close\r\n\r\n";
     let answer = crate::read_path::raw_exchange(&world.shop, raw.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
 }

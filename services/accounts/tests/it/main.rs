@@ -1,5 +1,7 @@
 //! What the accounts service promises, asked through its API on a real database.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic like the tests they serve")]
+
 mod addresses;
 mod admin_users;
 mod app;
