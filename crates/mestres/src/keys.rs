@@ -69,6 +69,7 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     rotate(&files, patience, &mut tell)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a command of its own, without a runtime to block")]
 fn rotate(
     files: &Files,
     patience: Patience,
