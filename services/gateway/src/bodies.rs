@@ -1,4 +1,4 @@
-//! The bodies that change things, read field by field: products here, people in [`account`].
+//! The bodies that change things, read field by field: products here, people in `account`.
 
 mod account;
 

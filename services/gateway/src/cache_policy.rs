@@ -3,7 +3,7 @@
 //!
 //! Keys are the readable ones of the requirement documents (S164, S263-S266). Two requests share an entry
 //! exactly when their keys are equal, so whatever an answer depends on is in its key. Tags are the names in
-//! [`events::tags`], which the producers of purges use too. What belongs to one user is in [`personal`].
+//! [`events::tags`], which the producers of purges use too. What belongs to one user is in `personal`.
 
 mod personal;
 

@@ -5,9 +5,9 @@
 //!
 //! 1. A line in [`crate::routes`] with source `Own`, and the line's [`crate::cache_policy::Question`] with key,
 //!    rules, tags and service.
-//! 2. A function from [`Origin`] and the parts of the question to a [`Found`], called from the match in
-//!    [`own`] below. It asks with [`Origin::bearer`], so that the service sees the user, and adds the tags
-//!    that only the answer knows. [`account::profile`] is one object in its envelope. A page of a list is
+//! 2. A function from `Origin` and the parts of the question to a `Found`, called from the match in
+//!    `own` below. It asks with `Origin::bearer`, so that the service sees the user, and adds the tags
+//!    that only the answer knows. `account::profile` is one object in its envelope. A page of a list is
 //!
 //!    ```ignore
 //!    pub(crate) async fn events(origin: Origin, pages: Pages, filter: &EventFilter) -> Result<Found, Error> {
@@ -24,7 +24,7 @@
 //!    and answers `/api/events` (bare array, facts in headers) and `/api/v1/agenda/events` (envelope) from
 //!    the same entry. One object of those two is `Found::json(&view)`, without any envelope.
 //! 3. For every other method of the path an actix handler in `routes::configure`; each changes through
-//!    [`crate::gate::Gate::change`], which purges before it answers.
+//!    `crate::gate::Gate::change`, which purges before it answers.
 //!
 //! "Not found" needs nothing: it is kept under the owner and the tags of the question.
 

@@ -1,7 +1,7 @@
 //! Every route of the gateway.
 //!
 //! One line per path. `GET` of a line marked `Shared` or `Own` is answered from the cache by the front itself,
-//! so that a hit passes no router; everything else is an ordinary actix handler ([`configure`]).
+//! so that a hit passes no router; everything else is an ordinary actix handler (`configure`).
 
 mod tree;
 

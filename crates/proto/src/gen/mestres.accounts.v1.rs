@@ -718,7 +718,7 @@ pub mod accounts_service_client {
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
     /// Calls before a session exists (register, login, refresh, forgotten passwords) and calls marked
-    /// [service] are for processes of the product: they need an assertion of role `service`. The others
+    /// (service) are for processes of the product: they need an assertion of role `service`. The others
     /// act for the user whom the assertion names.
     ///
     /// Errors: INVALID_ARGUMENT with the field's name, NOT_FOUND (also for what is another user's), ABORTED
@@ -1564,7 +1564,7 @@ pub mod accounts_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// [service] Revocations after a position, oldest first, only those that still matter.
+        /// (service) Revocations after a position, oldest first, only those that still matter.
         pub async fn list_revocations(
             &mut self,
             request: impl tonic::IntoRequest<super::ListRevocationsRequest>,
@@ -1594,7 +1594,7 @@ pub mod accounts_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// [service] Whether a session is revoked, and the user's role now: asked for staff and admin routes.
+        /// (service) Whether a session is revoked, and the user's role now: asked for staff and admin routes.
         pub async fn check_session(
             &mut self,
             request: impl tonic::IntoRequest<super::CheckSessionRequest>,
@@ -1624,7 +1624,7 @@ pub mod accounts_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// [service] How to reach a user. The only way by which a mail address leaves this service.
+        /// (service) How to reach a user. The only way by which a mail address leaves this service.
         pub async fn get_contact(
             &mut self,
             request: impl tonic::IntoRequest<super::GetContactRequest>,
@@ -1651,7 +1651,7 @@ pub mod accounts_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// [service] Users with the latest sessions, latest first.
+        /// (service) Users with the latest sessions, latest first.
         pub async fn list_active_users(
             &mut self,
             request: impl tonic::IntoRequest<super::ListActiveUsersRequest>,
@@ -1894,7 +1894,7 @@ pub mod accounts_service_server {
             tonic::Response<super::LockUserResponse>,
             tonic::Status,
         >;
-        /// [service] Revocations after a position, oldest first, only those that still matter.
+        /// (service) Revocations after a position, oldest first, only those that still matter.
         async fn list_revocations(
             &self,
             request: tonic::Request<super::ListRevocationsRequest>,
@@ -1902,7 +1902,7 @@ pub mod accounts_service_server {
             tonic::Response<super::ListRevocationsResponse>,
             tonic::Status,
         >;
-        /// [service] Whether a session is revoked, and the user's role now: asked for staff and admin routes.
+        /// (service) Whether a session is revoked, and the user's role now: asked for staff and admin routes.
         async fn check_session(
             &self,
             request: tonic::Request<super::CheckSessionRequest>,
@@ -1910,7 +1910,7 @@ pub mod accounts_service_server {
             tonic::Response<super::CheckSessionResponse>,
             tonic::Status,
         >;
-        /// [service] How to reach a user. The only way by which a mail address leaves this service.
+        /// (service) How to reach a user. The only way by which a mail address leaves this service.
         async fn get_contact(
             &self,
             request: tonic::Request<super::GetContactRequest>,
@@ -1918,7 +1918,7 @@ pub mod accounts_service_server {
             tonic::Response<super::GetContactResponse>,
             tonic::Status,
         >;
-        /// [service] Users with the latest sessions, latest first.
+        /// (service) Users with the latest sessions, latest first.
         async fn list_active_users(
             &self,
             request: tonic::Request<super::ListActiveUsersRequest>,
@@ -1928,7 +1928,7 @@ pub mod accounts_service_server {
         >;
     }
     /// Calls before a session exists (register, login, refresh, forgotten passwords) and calls marked
-    /// [service] are for processes of the product: they need an assertion of role `service`. The others
+    /// (service) are for processes of the product: they need an assertion of role `service`. The others
     /// act for the user whom the assertion names.
     ///
     /// Errors: INVALID_ARGUMENT with the field's name, NOT_FOUND (also for what is another user's), ABORTED

@@ -353,7 +353,7 @@ pub mod notifications_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Calls act for the user whom the assertion names, except those marked [service].
+    /// Calls act for the user whom the assertion names, except those marked (service).
     ///
     /// Errors: INVALID_ARGUMENT with the field's name, NOT_FOUND (also for what is another user's),
     /// UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED. Metadata `mc-reason` carries the
@@ -634,7 +634,7 @@ pub mod notifications_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
-        /// [service] Puts a mail into the queue, once per dedupe key.
+        /// (service) Puts a mail into the queue, once per dedupe key.
         pub async fn enqueue_email(
             &mut self,
             request: impl tonic::IntoRequest<super::EnqueueEmailRequest>,
@@ -664,7 +664,7 @@ pub mod notifications_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// [service] Everything kept about a user, as a JSON object.
+        /// (service) Everything kept about a user, as a JSON object.
         pub async fn export_user_data(
             &mut self,
             request: impl tonic::IntoRequest<super::ExportUserDataRequest>,
@@ -771,7 +771,7 @@ pub mod notifications_service_server {
             tonic::Response<Self::FollowNotificationsStream>,
             tonic::Status,
         >;
-        /// [service] Puts a mail into the queue, once per dedupe key.
+        /// (service) Puts a mail into the queue, once per dedupe key.
         async fn enqueue_email(
             &self,
             request: tonic::Request<super::EnqueueEmailRequest>,
@@ -779,7 +779,7 @@ pub mod notifications_service_server {
             tonic::Response<super::EnqueueEmailResponse>,
             tonic::Status,
         >;
-        /// [service] Everything kept about a user, as a JSON object.
+        /// (service) Everything kept about a user, as a JSON object.
         async fn export_user_data(
             &self,
             request: tonic::Request<super::ExportUserDataRequest>,
@@ -788,7 +788,7 @@ pub mod notifications_service_server {
             tonic::Status,
         >;
     }
-    /// Calls act for the user whom the assertion names, except those marked [service].
+    /// Calls act for the user whom the assertion names, except those marked (service).
     ///
     /// Errors: INVALID_ARGUMENT with the field's name, NOT_FOUND (also for what is another user's),
     /// UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED. Metadata `mc-reason` carries the
