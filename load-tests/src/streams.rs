@@ -68,6 +68,7 @@ impl Arrivals {
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let shop = Shop::open(138, 1)?;
     let (gateway, pid) = shop.gateways()?[0];
+    settle_in(&shop, options.streams).await?;
     let mut tokens = Vec::with_capacity(options.streams);
     for user in 0..options.streams {
         let id = (FIRST_USER + user).to_string();
@@ -154,6 +155,25 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         stream??;
     }
     ensure!(wrong == 0 && lost == 0, "events went astray");
+    Ok(())
+}
+
+/// Only people who exist are told anything: so many customers, behind everybody's back.
+async fn settle_in(shop: &Shop, streams: usize) -> anyhow::Result<()> {
+    use sqlx::Connection as _;
+
+    let admin = shop.setting("MESTRES_DATABASE_ADMIN_URL")?;
+    let (server, _database) = admin.rsplit_once('/').context("a database URL")?;
+    let mut accounts = sqlx::PgConnection::connect(&format!("{server}/mc_accounts")).await?;
+    sqlx::query(
+        "INSERT INTO accounts.users (id, email, name, email_verified_at)
+         SELECT id, 'user-' || id || '@mestrescafe.dev', 'Pessoa ' || id, now()
+           FROM generate_series($1::bigint, $2) AS id",
+    )
+    .bind(i64::try_from(FIRST_USER)?)
+    .bind(i64::try_from(FIRST_USER + streams)?)
+    .execute(&mut accounts)
+    .await?;
     Ok(())
 }
 

@@ -40,6 +40,25 @@ pub(crate) async fn insert(accounts: &mut PgConnection, id: i64, role: &str) {
     .unwrap();
 }
 
+/// Customers with these ids.
+pub(crate) async fn people(accounts: &mut PgConnection, ids: std::ops::RangeInclusive<i64>) {
+    sqlx::query(
+        "INSERT INTO accounts.users (id, email, name, email_verified_at)
+         SELECT id, 'user-' || id || '@mestrescafe.dev', 'Pessoa ' || id, now()
+           FROM generate_series($1::bigint, $2) AS id",
+    )
+    .bind(ids.start())
+    .bind(ids.end())
+    .execute(&mut *accounts)
+    .await
+    .unwrap();
+    sqlx::query("SELECT setval(pg_get_serial_sequence('accounts.users', 'id'), $1)")
+        .bind(ids.end())
+        .execute(accounts)
+        .await
+        .unwrap();
+}
+
 /// Somebody who has signed in.
 #[derive(Debug, Clone)]
 pub(crate) struct Person {

@@ -129,6 +129,10 @@ impl Shop {
         catalog::seed::load(&database.url, options.products, |_| {}).await.unwrap();
         // The one whose tokens the tests sign for every role: staff's sessions are looked up.
         crate::accounts::insert(&mut accounts_database.admin().await, 1, "admin").await;
+        if options.cast == Cast::Everybody {
+            // Whoever tests sign tokens for; only people who exist are told anything.
+            crate::accounts::people(&mut accounts_database.admin().await, 2..=1_300).await;
+        }
         let keys = testkit::jwt::key_set();
         let [catalog_grpc, metrics_grpc, invalidator_grpc, accounts_grpc, agenda_grpc, notifications_grpc] =
             free_addresses();

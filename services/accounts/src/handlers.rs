@@ -158,12 +158,19 @@ impl Call {
         }
     }
 
-    /// The caller as a process of the product.
+    /// The caller as the gateway, which alone says where people come from.
     pub(crate) fn service(&self) -> Result<Backstage, Error> {
-        match self.asserted.caller {
-            Caller::Service => Ok(Backstage(())),
-            Caller::Anonymous | Caller::Guest { .. } => Err(Error::Anonymous),
-            Caller::User(_) | Caller::Staff(_) | Caller::Admin(_) => Err(Error::Forbidden),
+        self.service_of(&["gateway"])
+    }
+
+    /// The caller as one of these processes of the product.
+    pub(crate) fn service_of(&self, issuers: &[&str]) -> Result<Backstage, Error> {
+        match (self.asserted.caller, self.asserted.issuer.as_deref()) {
+            (Caller::Service, Some(issuer)) if issuers.contains(&issuer) => Ok(Backstage(())),
+            (Caller::Anonymous | Caller::Guest { .. }, _) => Err(Error::Anonymous),
+            (Caller::Service | Caller::User(_) | Caller::Staff(_) | Caller::Admin(_), _) => {
+                Err(Error::Forbidden)
+            }
         }
     }
 }

@@ -29,7 +29,12 @@ const BATCH_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Erases what deleted accounts leave, until `shutdown`.
 pub(crate) async fn run(db: Database, nats: async_nats::Client, shutdown: CancellationToken) {
-    let config = ConsumerConfig { filter_subject: SUBJECT.to_owned(), ..ConsumerConfig::new(CONSUMER) };
+    // Nobody may be forgotten to be forgotten: only what cannot be read is given up.
+    let config = ConsumerConfig {
+        filter_subject: SUBJECT.to_owned(),
+        attempts_max: i64::MAX,
+        ..ConsumerConfig::new(CONSUMER)
+    };
     let handler = move |delivery| {
         let db = db.clone();
         async move { handle(&db, &delivery).await }

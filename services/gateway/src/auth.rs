@@ -54,6 +54,12 @@ impl Authenticated {
         gate.shared.revocations.left(stated).is_some()
     }
 
+    /// Asks accounts whether the session stands: for what outlives an access token.
+    pub(crate) async fn session_stands(&self, gate: &Gate) -> Result<(), Error> {
+        let user = self.user.as_ref().ok_or(Error::Unauthenticated)?;
+        strict::rank_now(gate, user).await.map(drop)
+    }
+
     /// Passes everyone who is signed in.
     pub(crate) fn user(self) -> Result<Self, Error> {
         if self.user.is_some() { Ok(self) } else { Err(Error::Unauthenticated) }

@@ -45,11 +45,12 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &Networ
         return peer;
     }
     let mut client = peer;
-    let hops = headers.get_all(X_FORWARDED_FOR).filter_map(|value| value.to_str().ok());
-    let hops: Vec<&str> = hops.flat_map(|value| value.split(',')).collect();
+    // By bytes: a client's nonsense in front must not hide what the proxy wrote behind it.
+    let lines = headers.get_all(X_FORWARDED_FOR);
+    let hops: Vec<&[u8]> = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).collect();
     for hop in hops.iter().rev().take(HOPS_MAX) {
         // What the last proxy that we trust did not understand, we do not guess at.
-        let Some(address) = parse_hop(hop) else { break };
+        let Some(address) = std::str::from_utf8(hop).ok().and_then(parse_hop) else { break };
         client = address;
         if !proxies.contain(address) {
             break;
@@ -80,7 +81,7 @@ mod tests {
             let proxies: Networks = "10.0.0.0/8, ::1".parse().unwrap();
             let mut headers = HeaderMap::new();
             for value in forwarded {
-                headers.append(X_FORWARDED_FOR, HeaderValue::from_str(value).unwrap());
+                headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(value.as_bytes()).unwrap());
             }
             let address = client_address(peer.parse().unwrap(), &headers, &proxies);
             assert_eq!(address, expected.parse::<IpAddr>().unwrap(), "{peer} {forwarded:?}");
@@ -96,6 +97,7 @@ mod tests {
         check("10.1.1.1", &["[2001:db8::7]:4711"], "2001:db8::7");
         check("10.1.1.1", &["203.0.113.9:4711"], "203.0.113.9");
         check("::ffff:10.1.1.1", &["203.0.113.9"], "203.0.113.9");
+        check("10.1.1.1", &["é, 203.0.113.9"], "203.0.113.9");
         // Nothing to believe.
         check("10.1.1.1", &[], "10.1.1.1");
         check("10.1.1.1", &["nonsense"], "10.1.1.1");

@@ -75,6 +75,13 @@ impl Config {
             Environment::Production => Some(config::required("MESTRES_SMTP_URL")?),
             Environment::Development => config::optional("MESTRES_SMTP_URL"),
         };
+        if environment == Environment::Production
+            && let Some(url) = &smtp_url
+            && !(url.starts_with("smtps://") || url.contains("tls=required"))
+        {
+            // Links in mails are as good as passwords.
+            return Err(ConfigError::invalid_secret("MESTRES_SMTP_URL", "smtps://… or …?tls=required"));
+        }
         let or = |name, default: &str| config::optional(name).unwrap_or_else(|| default.to_owned());
         Ok(Self {
             database_url: config::required("MESTRES_DATABASE_URL")?,

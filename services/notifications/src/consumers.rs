@@ -58,7 +58,8 @@ impl Teller {
         // Whether the user is gone, the feed says; whom accounts does not know it gives no address for either.
         let (locale, reachable) = match contact {
             Some(Some(contact)) => (Some(contact.locale), contact.email_verified),
-            Some(None) => (None, false),
+            // Nobody yet, or nobody any more: no feed may wait for whoever gets this id.
+            Some(None) => return Ok(()),
             None => (None, true),
         };
         let told = self.clone();

@@ -66,6 +66,11 @@ impl Consumer {
             format!("{}:{stream_seq}:{}", self.config.durable, event_id.as_deref().unwrap_or_default()),
         );
         let subject = format!("dlq.{}.{}", self.config.durable, message.subject);
+        // Without the inbox the message cannot be given up: it comes again, and may succeed. A letter sent now
+        // would speak of a message that nobody has given up.
+        if let (Some(order), Some(event_id)) = (order, &event_id) {
+            order.is_finished(event_id, stream_seq).await.context("reading the inbox")?;
+        }
         let ack = self.jetstream.send_publish(subject, letter).await.context("sending the dead letter")?;
         timeout(REQUEST_DEADLINE, ack.into_future())
             .await

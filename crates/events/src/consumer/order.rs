@@ -91,7 +91,7 @@ impl Order {
         noted.await.map(drop)
     }
 
-    async fn is_finished(&self, message_id: &str, stream_seq: u64) -> Result<bool, DatabaseError> {
+    pub(super) async fn is_finished(&self, message_id: &str, stream_seq: u64) -> Result<bool, DatabaseError> {
         let consumer = self.durable;
         let ids = vec![message_id.to_owned(), dead(message_id, stream_seq)];
         let found = self.db.run(&Caller::Service, Class::Worker, INBOX_DEADLINE, move |tx| {

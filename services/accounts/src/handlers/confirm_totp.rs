@@ -1,7 +1,7 @@
 //! The first code of a new second factor puts it in force.
 
 use events::{Event, Fact};
-use proto::accounts::v1::{ConfirmTotpRequest, ConfirmTotpResponse};
+use proto::accounts::v1::{ConfirmTotpRequest, ConfirmTotpResponse, Revocation};
 use proto::events::v1::UserUpdated;
 use rls::{Caller, Tx};
 use time::OffsetDateTime;
@@ -14,6 +14,7 @@ use crate::domain::mail::MailTemplate;
 use crate::domain::totp::{Code, accepted_step};
 use crate::error::Error;
 use crate::mail;
+use crate::revoke::{self, Ending};
 use crate::store::{credentials, second_factors};
 use crate::wire;
 
@@ -30,7 +31,9 @@ pub(crate) async fn confirm_totp(
             Box::pin(async move { confirm(tx, &resources, oneself, code, now).await })
         })
         .await?;
-    committed.value.answer(&call.resources)?;
+    let (checked, ended) = committed.value;
+    checked.answer(&call.resources)?;
+    call.resources.announce(&ended);
     Ok(ConfirmTotpResponse { receipts: wire::receipts(committed.receipts) })
 }
 
@@ -40,7 +43,7 @@ async fn confirm(
     oneself: Oneself,
     code: Code,
     now: OffsetDateTime,
-) -> Result<CodeCheck, Error> {
+) -> Result<(CodeCheck, Vec<Revocation>), Error> {
     let user = oneself.id;
     let pending = second_factors::lock(tx, user).await?.and_then(|factor| factor.pending);
     let pending = pending.ok_or_else(|| {
@@ -48,11 +51,11 @@ async fn confirm(
     })?;
     let attempts = resources.attempts.second_factor(user);
     if let Reservation::Refused { retry_after } = resources.attempts.reserve(tx, &attempts, now).await? {
-        return Ok(CodeCheck::Refused { retry_after });
+        return Ok((CodeCheck::Refused { retry_after }, Vec::new()));
     }
     let secret = resources.secrets.open(user.0, &pending).map_err(unopened)?;
     let Some(step) = accepted_step(&secret, code, now.unix_timestamp(), 0) else {
-        return Ok(CodeCheck::Wrong);
+        return Ok((CodeCheck::Wrong, Vec::new()));
     };
     second_factors::confirm(tx, user, step, now).await?;
     resources.attempts.forget(tx, &attempts).await?;
@@ -62,5 +65,7 @@ async fn confirm(
         let fact = UserUpdated { user_id: user.0, changed: vec!["totp_enabled".to_owned()] };
         record(tx, &Event::new(&Caller::User(user), now, version, Fact::UserUpdated(fact))).await?;
     }
-    Ok(CodeCheck::Right)
+    // A session that gave no code must not gain the rights that the factor opens.
+    let ended = revoke::sessions(tx, user, Some(oneself.session), Ending::Revoked, now).await?;
+    Ok((CodeCheck::Right, ended))
 }

@@ -3,6 +3,7 @@
 use proto::accounts::v1::{EnrolTotpRequest, EnrolTotpResponse};
 
 use super::{Call, now};
+use crate::domain::Invalid;
 use crate::domain::totp::{SECRET_BYTES, enrolment};
 use crate::error::{Error, Missing};
 use crate::secrets::random;
@@ -21,6 +22,11 @@ pub(crate) async fn enrol_totp(call: &Call, _: EnrolTotpRequest) -> Result<Enrol
             Box::pin(async move {
                 let found = credentials::of_user(tx, oneself.id).await?;
                 let user = found.ok_or(Error::NotFound(Missing::User))?.user;
+                // Else a stranger who registered somebody's address could lock its owner out for good.
+                if !user.email_verified {
+                    let detail = "confirm the mail address first";
+                    return Err(Invalid::because("email_not_verified", "email", detail).into());
+                }
                 second_factors::propose(tx, oneself.id, &sealed, now).await?;
                 Ok(user.email)
             })

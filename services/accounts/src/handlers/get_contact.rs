@@ -12,7 +12,7 @@ pub(crate) async fn get_contact(
     call: &Call,
     request: GetContactRequest,
 ) -> Result<GetContactResponse, Error> {
-    let backstage = call.service()?;
+    let backstage = call.service_of(&["gateway", "notifications"])?;
     let id = UserId(domain::id("user_id", request.user_id)?);
     let contact =
         call.read(backstage, move |tx| Box::pin(async move { Ok(profile::contact(tx, id).await?) })).await?;

@@ -19,5 +19,9 @@ pub(crate) async fn get_data_job(
         .read(oneself, move |tx| Box::pin(async move { Ok(data_jobs::job(tx, oneself.id, id).await?) }))
         .await?;
     let job = job.ok_or(Error::NotFound(Missing::DataJob))?;
+    if job.document.is_some() {
+        // Everything about somebody in one answer: not for whoever finds an open browser.
+        oneself.require_fresh(super::now())?;
+    }
     Ok(GetDataJobResponse { job: Some(wire::data_job::data_job(job)) })
 }

@@ -59,6 +59,8 @@ pub(crate) async fn refresh(call: &Call, request: RefreshRequest) -> Result<Refr
                     Again { session, successor_expires_at: Some(until), .. } if in_time => {
                         Ok(Exchange::Next { session, until })
                     }
+                    // The same device in time, and another secret: a rolling change of keys is no theft.
+                    Again { successor_expires_at: None, .. } if in_time => Ok(Exchange::Nothing),
                     Again { session, .. } => {
                         let user = UserId(session.user_id);
                         let ended = revoke::session(tx, user, session.session_id, Ending::Reuse, now).await?;

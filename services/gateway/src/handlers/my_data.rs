@@ -34,6 +34,8 @@ pub struct DataJobAnswer {
 )]
 pub(crate) async fn export(request: HttpRequest) -> Result<HttpResponse, Error> {
     let gate = Gate::of(&request);
+    // A GET that begins something: not because another site's page leads here.
+    gate.shared.home().check_stranger(request.headers())?;
     let caller = gate.authenticate(&request)?.user()?;
     Query::parse(request.query_string())?.finish()?;
     let assertion = caller.assertion(&gate, ACCOUNTS);

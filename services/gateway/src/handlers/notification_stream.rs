@@ -207,6 +207,15 @@ impl Follower {
             _ = self.looks.tick() => return self.look(),
         }
         self.reopen_at = Instant::now() + Duration::from_millis(fastrand::u64(REOPEN_MS));
+        // A stream may be older than what the list of revocations remembers.
+        match self.caller.session_stands(&self.gate).await {
+            Ok(()) => {}
+            Err(Error::Unauthenticated) => return None,
+            Err(error) => {
+                tracing::debug!(%error, "a session cannot be checked now");
+                return Some(());
+            }
+        }
         match follow(&self.gate, &self.caller, Some(self.passed)).await {
             Ok((feed, _last)) => self.feed = Some(feed),
             Err(error) => tracing::debug!(%error, "a feed cannot be followed now"),

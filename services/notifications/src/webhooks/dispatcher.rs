@@ -21,6 +21,7 @@ use super::endpoints::ENDPOINTS_MAX;
 use super::schedule::pause;
 use super::sender::{ATTEMPT_DEADLINE, Envelope, Outcome, Verdict};
 use crate::store::webhooks::dispatch::{self, Claim, Claimed, Settled};
+use crate::store::webhooks::endpoints;
 
 /// Dead deliveries in a row that switch an endpoint off.
 const FAILURES_MAX: i32 = 5;
@@ -197,6 +198,10 @@ impl Dispatcher {
             let note = Arc::clone(&settled);
             let noted = self.webhooks.db.run(&Caller::Service, Class::Worker, SETTLE_DEADLINE, move |tx| {
                 Box::pin(async move {
+                    // The endpoint first, as whoever deletes one: else both could wait for the other.
+                    if !matches!(next, Next::Again(_)) && endpoints::lock(tx, endpoint_id).await?.is_none() {
+                        return Ok(true);
+                    }
                     // Somebody else has it by now, or wants it sent anew: this attempt counts no more.
                     if !dispatch::settle(tx, &note).await? {
                         return Ok(true);
