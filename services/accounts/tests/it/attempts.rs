@@ -198,7 +198,7 @@ async fn what_there_is_no_time_to_look_at_is_refused_and_counts_for_nobody() {
                 overloaded += 1;
             }
             // On a busy machine the database may be late; then nothing was done either.
-            other => assert_eq!(other, "deadline_exceeded"),
+            other => assert!(["deadline_exceeded", "database_busy"].contains(&other), "{other}"),
         }
     }
     assert!(overloaded > 0, "all of {looked_at} were looked at");

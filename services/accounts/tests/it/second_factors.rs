@@ -39,9 +39,16 @@ fn with_code(code: String) -> LoginRequest {
     LoginRequest { totp_code: Some(code), ..credentials(ANA) }
 }
 
+/// Ana, whose address is hers beyond doubt.
+async fn verified(app: &TestApp) -> LoginResponse {
+    let login = app.signed_in(ANA).await;
+    app.sql("UPDATE users SET email_verified_at = now()").await;
+    login
+}
+
 /// Ana with a second factor in force, whose last accepted code is that of the step before.
 async fn enrolled(app: &TestApp) -> (LoginResponse, Authenticator) {
-    let login = app.signed_in(ANA).await;
+    let login = verified(app).await;
     let answer = app.enrol_totp(Who::of(&login), EnrolTotpRequest {}).await.unwrap();
     let authenticator = Authenticator::of(&answer);
     app.confirm_totp(Who::of(&login), confirm(authenticator.code(0))).await.unwrap();
@@ -52,7 +59,7 @@ async fn enrolled(app: &TestApp) -> (LoginResponse, Authenticator) {
 #[tokio::test]
 async fn a_factor_is_in_force_once_a_code_of_it_was_seen() {
     let app = TestApp::start().await;
-    let login = app.signed_in(ANA).await;
+    let login = verified(&app).await;
     let id = login.user.as_ref().unwrap().id;
     let answer = app.enrol_totp(Who::of(&login), EnrolTotpRequest {}).await.unwrap();
     assert!(answer.uri.starts_with("otpauth://totp/"), "{}", answer.uri);
@@ -204,6 +211,7 @@ async fn staff_without_a_factor_have_a_customers_rights_where_one_is_required() 
     let checked = app.check_session(Who::Service, asked.clone()).await.unwrap();
     assert_eq!((checked.revoked, checked.role()), (false, Role::Customer));
 
+    app.sql("UPDATE users SET email_verified_at = now()").await;
     let answer = app.enrol_totp(Who::of(&login), EnrolTotpRequest {}).await.unwrap();
     let authenticator = Authenticator::of(&answer);
     app.confirm_totp(Who::of(&login), confirm(authenticator.code(0))).await.unwrap();
@@ -218,4 +226,29 @@ async fn staff_without_a_factor_have_a_customers_rights_where_one_is_required() 
     let revocations = app.list_revocations(Who::Service, ListRevocationsRequest::default()).await.unwrap();
     let change = RoleChange { user_id: id, role: Role::Customer.into() };
     assert_eq!(revocations.revocations[0].what, Some(revocation::What::RoleChange(change)));
+}
+
+/// Whoever knew the password before must not gain the rights that the factor opens.
+#[tokio::test]
+async fn a_new_factor_ends_the_sessions_that_gave_no_code() {
+    let app = TestApp::start().await;
+    let login = verified(&app).await;
+    let other = app.another_session(ANA).await.tokens.unwrap().refresh_token;
+    let answer = app.enrol_totp(Who::of(&login), EnrolTotpRequest {}).await.unwrap();
+    let code = Authenticator::of(&answer).code(0);
+    app.confirm_totp(Who::of(&login), confirm(code)).await.unwrap();
+    let renew = |refresh_token| RefreshRequest { refresh_token, client: Some(client()) };
+    let refused = app.refresh(Who::Service, renew(other)).await;
+    assert_eq!(refusal(refused).0, Code::Unauthenticated);
+    let own = login.tokens.unwrap().refresh_token;
+    assert!(app.refresh(Who::Service, renew(own)).await.is_ok(), "the session that gave the code goes on");
+}
+
+/// A stranger could else lock somebody out of an address for good.
+#[tokio::test]
+async fn an_address_that_is_not_confirmed_gets_no_factor() {
+    let app = TestApp::start().await;
+    let login = app.signed_in(ANA).await;
+    let refused = app.enrol_totp(Who::of(&login), EnrolTotpRequest {}).await;
+    assert_eq!(refusal(refused).1, "email_not_verified");
 }

@@ -174,17 +174,6 @@ async fn an_address_that_is_not_proven_gets_no_mail() {
 }
 
 #[tokio::test]
-async fn whom_accounts_does_not_know_is_told_in_the_shop_only() {
-    let (app, _nats, publisher) = with_nats().await;
-    let stranger = Who::Customer(77);
-    publisher.publish(1, report(1, 41, 77)).await;
-    let [told] = &app.feed_of(stranger, 1).await[..] else { panic!("one") };
-    assert_eq!(told.title, "Novo laudo de prova");
-    settled(&app, &publisher, "notifications-reports").await;
-    assert_eq!(app.world.one::<i64>("SELECT count(*) FROM emails").await, 0);
-}
-
-#[tokio::test]
 async fn changes_of_an_account_are_told_to_its_owner() {
     let (app, _nats, publisher) = with_nats().await;
     let changed = |columns: &[&str]| {
@@ -295,4 +284,16 @@ async fn accounts_being_away_delays_what_is_told_but_loses_nothing() {
     })
     .await;
     assert_eq!(feed[0].title, "New cupping report");
+}
+
+/// Ids are given one after the other: nothing may wait for whoever gets the next.
+#[tokio::test]
+async fn nobody_is_told_before_they_exist() {
+    let (app, _nats, publisher) = with_nats().await;
+    publisher.publish(1, report(7, 41, 4_321)).await;
+    publisher.publish(1, report(8, 41, 42)).await;
+    app.feed_of(BIA, 1).await;
+    settled(&app, &publisher, "notifications-reports").await;
+    assert_eq!(app.world.one::<i64>("SELECT count(*) FROM feeds WHERE user_id = 4321").await, 0);
+    assert_eq!(app.world.one::<i64>("SELECT count(*) FROM emails").await, 1);
 }

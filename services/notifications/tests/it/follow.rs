@@ -194,6 +194,7 @@ async fn a_thousand_idle_streams_ask_nothing_and_one_notification_wakes_one_user
     assert_eq!(replica.times("SELECT feeds").await, opened);
     assert_eq!(replica.times("SELECT notifications after").await, 0);
 
+    world.accounts.knows(77, "one@example.com", "pt-BR");
     publisher.publish(1, report(1, 1, 77)).await;
     for (user, follower) in &mut streams {
         if *user == 77 {
