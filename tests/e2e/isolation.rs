@@ -70,24 +70,30 @@ async fn nobody_sees_anothers_rows() {
             })
         })
         .collect();
-    // Meanwhile the shared tier goes away and comes back.
-    let restarts = async {
-        for _ in 0..3 {
-            tokio::time::sleep(Duration::from_millis(700)).await;
+    // Meanwhile the shared tier goes away and comes back, again and again.
+    let restarts = AtomicU64::new(0);
+    let restarting = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
             shop.redis.kill().await;
             tokio::time::sleep(Duration::from_millis(400)).await;
             shop.redis.restart().await;
+            restarts.fetch_add(1, Ordering::Relaxed);
         }
     };
-    let (done, ()) = tokio::join!(futures_util::future::join_all(lanes), restarts);
+    let done = tokio::select! {
+        done = futures_util::future::join_all(lanes) => done,
+        () = restarting => unreachable!("it never ends"),
+    };
     for lane in done {
         lane.unwrap();
     }
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
     println!(
-        "isolation: {} requests by {USERS} users, {} cancelled, {} answered from the cache, {} foreign ids refused, \
+        "isolation: {} requests by {USERS} users, {} restarts of Redis, {} cancelled, {} answered from the cache, {} foreign ids refused, \
          {} crossings, {} failures",
         read(&tally.sent),
+        read(&restarts),
         read(&tally.cancelled),
         read(&tally.hits),
         read(&tally.foreign_refused),
@@ -99,6 +105,7 @@ async fn nobody_sees_anothers_rows() {
     let failures = tally.failures.lock().unwrap();
     let shown = &failures[..failures.len().min(5)];
     assert!(failures.len() as u64 <= requests / 20, "{} failures: {shown:?}", failures.len());
+    assert!(read(&restarts) > 0, "Redis was never away");
     // A run that hit no cache, cancelled nothing or asked for nobody else's proves nothing.
     assert!(read(&tally.hits) > requests / 20, "{} hits", read(&tally.hits));
     assert!(read(&tally.cancelled) > requests / 50, "{} cancelled", read(&tally.cancelled));
