@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use crate::shop::Shop;
+use crate::shop::{Options, Shop};
 
 /// M1, M3: five hundred reads and writes whose client resets the connection after 0 to 20 ms. The pool
 /// must not hand out a connection inside an open transaction, nor one that remembers who asked before.
@@ -58,7 +58,9 @@ async fn cancelled_requests_leak_no_transaction_and_no_identity() {
 /// A mutation survives the client that asked for it: it is committed, and purged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mutation_survives_a_client_that_leaves() {
-    let shop = Shop::open().await;
+    let late = Duration::from_millis(200);
+    let options = Options { catalog_answers_late_by: Some(late), ..Options::default() };
+    let shop = Shop::open_with(options).await;
     let staff = shop.client(0).with_bearer(shop.token("staff"));
     for product in 1..=10_i64 {
         let path = format!("/api/v1/admin/products/{product}");
@@ -75,8 +77,8 @@ async fn a_mutation_survives_a_client_that_leaves() {
         );
         let mut stream = TcpStream::connect(shop.gateway_address(0)).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
-        // Long enough for the request to have been read, far too short for a sure answer.
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        // Long enough for the session to have been looked up and the change begun, too short for its answer.
+        tokio::time::sleep(late / 2).await;
         stream.set_zero_linger().unwrap();
         drop(stream);
     }
