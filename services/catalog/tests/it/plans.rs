@@ -148,7 +148,8 @@ async fn every_list_walks_the_index_that_is_made_for_it() {
         ),
     ] {
         let scanned = served_by(&app, index, request.clone()).await;
-        // A plan that scans does so each of twenty times; what another session did before may be reported late.
-        assert!(scanned < 5, "{request:?} scans the table {scanned} times");
+        // A plan that scans does so each of twenty times. The first five questions of a prepared statement are
+        // planned each by itself, and the estimates of a sample differ from run to run.
+        assert!(scanned < 10, "{request:?} scans the table {scanned} times");
     }
 }

@@ -150,7 +150,7 @@ async fn gateways_count_together_and_alone_grant_less() {
         }
     };
     // Five requests a second: half of what the rate allows.
-    let watch = eventually(PATIENCE, "the quiet gateway hears of the flood", async || {
+    let watch = eventually(PATIENCE * 3, "the quiet gateway hears of the flood", async || {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let answer = quiet.request(Method::HEAD, TARGET).send().await.unwrap();
         (answer.status() == StatusCode::TOO_MANY_REQUESTS).then_some(())
