@@ -329,13 +329,16 @@ impl Shop {
     pub(crate) async fn wait_until_ready(&mut self, service: Service) {
         let url = format!("http://{}/health/ready", self.processes[&service].internal);
         let http = reqwest::Client::new();
-        for _ in 0..600 {
+        let mut report = String::new();
+        // Twenty shops may start at the same time.
+        for _ in 0..1200 {
             let answer = http.get(&url).timeout(Duration::from_secs(1)).send().await;
             // A service that takes traffic may still say that it is degraded: others are starting.
-            if let Ok(answer) = answer
-                && answer.text().await.is_ok_and(|report| report.contains(r#""status":"ready""#))
-            {
-                return;
+            if let Ok(answer) = answer {
+                report = answer.text().await.unwrap_or_default();
+                if report.contains(r#""status":"ready""#) {
+                    return;
+                }
             }
             let child = self.processes.get_mut(&service).unwrap().child.as_mut().unwrap();
             if let Some(status) = child.try_wait().unwrap() {
@@ -343,7 +346,7 @@ impl Shop {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{service:?} is not ready after 30 s:\n{}", self.log(service));
+        panic!("{service:?} is not ready after 60 s: {report}\n{}", self.log(service));
     }
 
     /// SIGKILL: no goodbye.

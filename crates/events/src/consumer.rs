@@ -12,7 +12,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pu
 use async_nats::jetstream::{self, AckKind};
 use bootstrap::trace::{self, Edge, Parent};
 use bytes::Bytes;
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::SpanKind;
@@ -35,6 +35,10 @@ const PULL_HEARTBEAT: Duration = Duration::from_secs(2);
 const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(500);
 /// Bounds every request to the server.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+/// When so long nothing has come after a stop, nothing is on its way any more.
+const QUIET: Duration = Duration::from_millis(100);
+/// Back to the server, but not at once: until the subscription is gone it would bring it to us again.
+const GIVE_BACK: AckKind = AckKind::Nak(Some(Duration::from_millis(500)));
 
 /// What a consumer reads, and how patiently.
 #[derive(Debug, Clone)]
@@ -233,10 +237,15 @@ impl Consumer {
                 }
             }
         }
-        // What has arrived and nobody began: another replica need not wait for the server's patience.
-        while let Some(Some(Ok(message))) = messages.next().now_or_never() {
-            self.answer(&message, AckKind::Nak(None)).await;
-        }
+        // What nobody began, also what is still on its way: another replica need not wait for the server's
+        // patience.
+        let until_quiet = async {
+            while let Ok(Some(Ok(message))) = timeout(QUIET, messages.next()).await {
+                self.answer(&message, GIVE_BACK).await;
+            }
+        };
+        // The server may bring the same ones again; whatever is left then waits for its patience.
+        let _noisy = timeout(QUIET * 10, until_quiet).await;
         lost.map_or(Ok(()), Err)
     }
 
@@ -264,7 +273,7 @@ impl Consumer {
             reading.permits.acquire().await.expect("the semaphore is never closed")
         };
         let Some(_permit) = self.wait(&message, reading, turn).await else {
-            self.answer(&message, AckKind::Nak(None)).await;
+            self.answer(&message, GIVE_BACK).await;
             return;
         };
         let producer = trace::message_context(message.headers.as_ref());

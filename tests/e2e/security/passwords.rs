@@ -59,9 +59,9 @@ fn face(answer: &Answer) -> (u16, Value, Vec<String>) {
     (answer.status.as_u16(), body, names)
 }
 
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort();
-    times[times.len() / 2].as_secs_f64()
+/// What an answer takes when nothing else keeps the machine busy.
+fn quickest(times: &[Duration]) -> f64 {
+    times.iter().min().expect("measured").as_secs_f64()
 }
 
 pub(super) async fn x12(world: &World) {
@@ -81,9 +81,9 @@ pub(super) async fn x12(world: &World) {
         assert_eq!(first.status, 201, "{}", first.text());
         assert_eq!(face(&first), face(&second));
     }
-    // One hash each: a look-up would be a tenth of that. The machine is too busy for ten percent.
-    let ratio = median(known) / median(new);
-    assert!((0.5..2.0).contains(&ratio), "an existing address takes {ratio:.2} times as long");
+    // One hash each: a look-up would be a tenth of that. The machine is too busy for finer bounds.
+    let ratio = quickest(&known) / quickest(&new);
+    assert!((0.3..3.0).contains(&ratio), "an existing address takes {ratio:.2} times as long");
     let both = testkit::eventually(Duration::from_secs(15), "both mails", async || {
         let both = mails(&world.shop, "nova-0@mestrescafe.dev").await;
         (both.len() == 2).then_some(both)
@@ -133,10 +133,9 @@ pub(super) async fn x14(world: &World) {
         }
     }
     assert!(faces.iter().all(|other| *other == faces[0]), "{faces:#?}");
-    let medians = times.map(median);
-    for (case, time) in medians.iter().enumerate() {
-        let ratio = time / medians[0];
-        assert!((0.5..2.0).contains(&ratio), "case {case} takes {ratio:.2} times as long as an unknown user");
+    for (case, times_of_case) in times.iter().enumerate() {
+        let ratio = quickest(times_of_case) / quickest(&times[0]);
+        assert!((0.3..3.0).contains(&ratio), "case {case} takes {ratio:.2} times as long as an unknown user");
     }
 }
 

@@ -193,7 +193,8 @@ mod tests {
         )
         .expect("complete");
         let read = letter.render("<script>alert(1)</script>", "https://shop");
-        assert!(read.text.contains("<b>{shop_url}</b>"));
+        assert_eq!(read.subject, "<b>{shop_url}</b>");
+        assert!(read.text.contains("a \"quoted\" & <i>body</i>"));
         assert!(read.html.contains("&lt;b&gt;{shop_url}&lt;/b&gt;"));
         assert!(read.html.contains("a &quot;quoted&quot; &amp; &lt;i&gt;body&lt;/i&gt;"));
         assert!(!read.html.contains("<script") && !read.html.contains("<i>"));
