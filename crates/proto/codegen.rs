@@ -6,13 +6,14 @@ use std::{fs, path::Path};
 use prost::Message;
 
 /// The packages of the contract, in dependency order.
-const PROTOS: [&str; 6] = [
+const PROTOS: [&str; 7] = [
     "mestres/events/v1/events.proto",
     "mestres/accounts/v1/accounts.proto",
     "mestres/agenda/v1/agenda.proto",
     "mestres/catalog/v1/catalog.proto",
     "mestres/metrics/v1/metrics.proto",
     "mestres/notifications/v1/notifications.proto",
+    "mestres/orders/v1/orders.proto",
 ];
 
 /// Writes the generated Rust files and the file descriptor set into `out`, which must exist.

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// A mutation event. Built once, by the producer, in the transaction that made it true.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     id: Uuid,
     time: OffsetDateTime,
@@ -74,9 +74,7 @@ impl Event {
             Fact::UserRegistered(fact) | Fact::UserDeleted(fact) => ("user", fact.user_id),
             Fact::UserUpdated(fact) => ("user", fact.user_id),
             Fact::UserRoleChanged(fact) => ("user", fact.user_id),
-            Fact::UserLoggedIn(fact) => {
-                return Aggregate { kind: "session", id: fact.session_id.clone(), version: self.version };
-            }
+            Fact::UserLoggedIn(fact) => return self.named("session", &fact.session_id),
             Fact::AddressChanged(fact) => ("address", fact.address_id),
             Fact::AgendaEventCreated(fact)
             | Fact::AgendaEventUpdated(fact)
@@ -91,12 +89,30 @@ impl Event {
             | Fact::NotificationRead(fact)
             | Fact::NotificationDeleted(fact) => ("feed", fact.user_id),
             Fact::PreferencesChanged(fact) => ("preferences", fact.user_id),
+            Fact::StockChanged(fact) => ("stock", fact.variant_id),
+            Fact::StockBandChanged(fact) => ("stock_band", fact.variant_id),
+            Fact::OrderPlaced(fact) => ("order", fact.order_id),
+            Fact::OrderStatusChanged(fact) => ("order", fact.order_id),
+            Fact::OrderUpdated(fact) => ("order", fact.order_id),
+            Fact::ShipmentCreated(fact) | Fact::ShipmentDelivered(fact) => ("shipment", fact.shipment_id),
+            Fact::CartUpdated(fact) | Fact::CartExpired(fact) | Fact::CartConverted(fact) => {
+                return self.named("cart", &fact.cart_id);
+            }
+            Fact::CartMerged(fact) => return self.named("cart", &fact.cart_id),
+            Fact::PaymentChanged(fact) => return self.named("payment", &fact.payment_id),
+            Fact::CouponChanged(fact) => return self.named("coupon", &fact.code),
+            Fact::ShippingTableChanged(_) => return self.named("shipping_table", "1"),
         };
         Aggregate { kind, id: id.to_string(), version: self.version }
     }
 
+    fn named(&self, kind: &'static str, id: &str) -> Aggregate {
+        Aggregate { kind, id: id.to_owned(), version: self.version }
+    }
+
     /// The NATS subject, `mc.<service>.<aggregate>.<verb>.<id>`.
     pub fn subject(&self) -> String {
+        let named = |name: &str, id: &str| format!("mc.orders.{name}.{id}");
         let (name, id) = match &self.fact {
             Fact::ProductCreated(fact) => ("catalog.product.created", fact.product_id),
             Fact::ProductUpdated(fact) => ("catalog.product.updated", fact.product_id),
@@ -122,6 +138,24 @@ impl Event {
             Fact::NotificationRead(fact) => ("notifications.notification.read", fact.user_id),
             Fact::NotificationDeleted(fact) => ("notifications.notification.deleted", fact.user_id),
             Fact::PreferencesChanged(fact) => ("notifications.prefs.changed", fact.user_id),
+            Fact::StockChanged(fact) => ("orders.stock.changed", fact.variant_id),
+            Fact::StockBandChanged(fact) => ("orders.stock.band_changed", fact.variant_id),
+            Fact::OrderPlaced(fact) => ("orders.order.placed", fact.order_id),
+            Fact::OrderStatusChanged(fact) => {
+                return named(&format!("order.{}", token(&fact.status)), &fact.order_id.to_string());
+            }
+            Fact::OrderUpdated(fact) => ("orders.order.updated", fact.order_id),
+            Fact::ShipmentCreated(fact) => ("orders.shipment.created", fact.shipment_id),
+            Fact::ShipmentDelivered(fact) => ("orders.shipment.delivered", fact.shipment_id),
+            Fact::CartUpdated(fact) => return named("cart.updated", token(&fact.cart_id)),
+            Fact::CartMerged(fact) => return named("cart.merged", token(&fact.cart_id)),
+            Fact::CartExpired(fact) => return named("cart.expired", token(&fact.cart_id)),
+            Fact::CartConverted(fact) => return named("cart.converted", token(&fact.cart_id)),
+            Fact::PaymentChanged(fact) => {
+                return named(&format!("payment.{}", token(&fact.status)), token(&fact.payment_id));
+            }
+            Fact::CouponChanged(fact) => return named("coupon.changed", token(&fact.code)),
+            Fact::ShippingTableChanged(_) => return named("shipping_table.changed", "1"),
         };
         format!("mc.{name}.{id}")
     }
@@ -164,6 +198,12 @@ impl Event {
             fact: message.fact.ok_or(UnreadableEvent::Missing("known fact"))?,
         })
     }
+}
+
+/// `text` when it can be one token of a subject.
+fn token(text: &str) -> &str {
+    let fits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if fits { text } else { "other" }
 }
 
 #[cfg(test)]

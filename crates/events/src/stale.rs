@@ -92,6 +92,32 @@ impl Event {
             Fact::PreferencesChanged(fact) => {
                 stale.add(tags::notification_preferences_user(fact.user_id));
             }
+            Fact::StockChanged(fact) => stale.add(tags::stock_variant(fact.variant_id)),
+            Fact::StockBandChanged(fact) => {
+                stale.add(tags::product(fact.product_id));
+                stale.add(tags::stock_variant(fact.variant_id));
+            }
+            Fact::CartUpdated(fact) | Fact::CartExpired(fact) | Fact::CartConverted(fact) => {
+                stale.cart(fact.user_id, fact.token_sha256.as_deref());
+            }
+            Fact::CartMerged(fact) => stale.cart(Some(fact.user_id), Some(&fact.guest_token_sha256)),
+            Fact::OrderPlaced(fact) => {
+                stale.order(fact.order_id, fact.user_id);
+                stale.cart(fact.user_id, fact.cart_token_sha256.as_deref());
+            }
+            Fact::OrderStatusChanged(fact) => {
+                stale.order(fact.order_id, fact.user_id);
+                if fact.cart_reopened {
+                    stale.cart(fact.user_id, fact.reopened_cart_token_sha256.as_deref());
+                }
+            }
+            Fact::OrderUpdated(fact) => stale.order(fact.order_id, fact.user_id),
+            Fact::PaymentChanged(fact) => stale.order(fact.order_id, fact.user_id),
+            Fact::ShipmentCreated(fact) | Fact::ShipmentDelivered(fact) => {
+                stale.order(fact.order_id, fact.user_id);
+            }
+            Fact::CouponChanged(fact) => stale.add(tags::coupon(&fact.code)),
+            Fact::ShippingTableChanged(_) => stale.add(tags::shipping()),
         }
         stale.tags
     }
@@ -148,6 +174,18 @@ impl Stale {
         }
     }
 
+    fn cart(&mut self, user: Option<i64>, token_sha256: Option<&str>) {
+        self.tags.extend(user.map(tags::cart_user));
+        self.tags.extend(token_sha256.map(tags::cart_token));
+    }
+
+    /// An order, the list it is in, and every sum.
+    fn order(&mut self, id: i64, user: Option<i64>) {
+        self.add(tags::order(id));
+        self.tags.extend(user.map(tags::orders_user));
+        self.add(tags::orders_stats());
+    }
+
     /// Whatever is kept for a user, in every service.
     fn everything_of(&mut self, user: i64) {
         self.add(tags::profile_user(user));
@@ -157,6 +195,8 @@ impl Stale {
         self.add(tags::reports_user(user));
         self.add(tags::notifications_user(user));
         self.add(tags::notification_preferences_user(user));
+        self.add(tags::cart_user(user));
+        self.add(tags::orders_user(user));
     }
 
     /// Every list that a product may enter, leave, or move in.

@@ -107,3 +107,43 @@ pub fn notifications_user(user: i64) -> String {
 pub fn notification_preferences_user(user: i64) -> String {
     format!("notifprefs:user:{user}")
 }
+
+/// What is left of a variant: never part of a product's page.
+pub fn stock_variant(variant: i64) -> String {
+    format!("stock:variant:{variant}")
+}
+
+/// A user's cart.
+pub fn cart_user(user: i64) -> String {
+    format!("cart:user:{user}")
+}
+
+/// A guest's cart, by the hexadecimal SHA-256 of its token.
+pub fn cart_token(token_sha256: &str) -> String {
+    format!("cart:token:{token_sha256}")
+}
+
+/// A user's orders: the list and each of them.
+pub fn orders_user(user: i64) -> String {
+    format!("orders:user:{user}")
+}
+
+/// Whatever shows this order.
+pub fn order(id: i64) -> String {
+    format!("order:{id}")
+}
+
+/// Sums over all orders.
+pub fn orders_stats() -> String {
+    "orders:stats".to_owned()
+}
+
+/// Whatever shows this coupon.
+pub fn coupon(code: &str) -> String {
+    format!("coupon:{code}")
+}
+
+/// Every shipping quote.
+pub fn shipping() -> String {
+    "shipping".to_owned()
+}

@@ -50,5 +50,13 @@ pub mod notifications {
     }
 }
 
+/// The orders service: carts, checkout, payments, orders, stock, coupons.
+pub mod orders {
+    /// `mestres.orders.v1`
+    pub mod v1 {
+        include!("gen/mestres.orders.v1.rs");
+    }
+}
+
 /// Every file descriptor of the contract, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/descriptors.bin");

@@ -46,7 +46,7 @@ impl Replica {
 }
 
 /// One message of the stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stored {
     pub(crate) seq: u64,
     pub(crate) subject: String,

@@ -419,6 +419,47 @@ pub struct ChangePricesResponse {
     #[prost(message, repeated, tag = "2")]
     pub receipts: ::prost::alloc::vec::Vec<super::super::events::v1::PurgeReceipt>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuoteRequest {
+    /// 1 to 200; repeats are answered once.
+    #[prost(int64, repeated, tag = "1")]
+    pub variant_ids: ::prost::alloc::vec::Vec<i64>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QuoteResponse {
+    /// By ascending variant; a variant that never existed is absent.
+    #[prost(message, repeated, tag = "1")]
+    pub variants: ::prost::alloc::vec::Vec<QuotedVariant>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuotedVariant {
+    #[prost(int64, tag = "1")]
+    pub variant_id: i64,
+    #[prost(int64, tag = "2")]
+    pub product_id: i64,
+    #[prost(string, tag = "3")]
+    pub product_slug: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub product_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub variant_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub sku: ::prost::alloc::string::String,
+    /// Minor units.
+    #[prost(int64, tag = "7")]
+    pub unit_amount: i64,
+    #[prost(string, tag = "8")]
+    pub currency: ::prost::alloc::string::String,
+    #[prost(int32, tag = "9")]
+    pub weight_g: i32,
+    #[prost(string, optional, tag = "10")]
+    pub image_url: ::core::option::Option<::prost::alloc::string::String>,
+    /// Whether product and variant can be bought.
+    #[prost(bool, tag = "11")]
+    pub is_active: bool,
+    #[prost(int64, tag = "12")]
+    pub product_version: i64,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Sort {

@@ -3,7 +3,7 @@
 ///
 /// An event states the old and the new facts, because only its producer knows both. The tags that
 /// it makes stale follow from the facts by one pure function (`Event::stale_tags` in crates/events).
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Event {
     /// UUIDv7 in text form; equals the outbox id and the `Nats-Msg-Id`.
     #[prost(string, tag = "1")]
@@ -16,13 +16,13 @@ pub struct Event {
     pub aggregate: ::core::option::Option<Aggregate>,
     #[prost(
         oneof = "event::Fact",
-        tags = "10, 11, 12, 13, 20, 21, 22, 23, 24, 25, 30, 31, 32, 33, 34, 35, 36, 37, 38, 40, 41, 42, 43"
+        tags = "10, 11, 12, 13, 20, 21, 22, 23, 24, 25, 30, 31, 32, 33, 34, 35, 36, 37, 38, 40, 41, 42, 43, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63"
     )]
     pub fact: ::core::option::Option<event::Fact>,
 }
 /// Nested message and enum types in `Event`.
 pub mod event {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Fact {
         #[prost(message, tag = "10")]
         ProductCreated(super::ProductCreated),
@@ -70,6 +70,34 @@ pub mod event {
         NotificationDeleted(super::NotificationFact),
         #[prost(message, tag = "43")]
         PreferencesChanged(super::PreferencesChanged),
+        #[prost(message, tag = "50")]
+        StockChanged(super::StockChanged),
+        #[prost(message, tag = "51")]
+        StockBandChanged(super::StockBandChanged),
+        #[prost(message, tag = "52")]
+        CartUpdated(super::CartFact),
+        #[prost(message, tag = "53")]
+        CartMerged(super::CartMerged),
+        #[prost(message, tag = "54")]
+        CartExpired(super::CartFact),
+        #[prost(message, tag = "55")]
+        CartConverted(super::CartFact),
+        #[prost(message, tag = "56")]
+        OrderPlaced(super::OrderPlaced),
+        #[prost(message, tag = "57")]
+        OrderStatusChanged(super::OrderStatusChanged),
+        #[prost(message, tag = "58")]
+        OrderUpdated(super::OrderFact),
+        #[prost(message, tag = "59")]
+        PaymentChanged(super::PaymentFact),
+        #[prost(message, tag = "60")]
+        ShipmentCreated(super::ShipmentFact),
+        #[prost(message, tag = "61")]
+        ShipmentDelivered(super::ShipmentFact),
+        #[prost(message, tag = "62")]
+        CouponChanged(super::CouponChanged),
+        #[prost(message, tag = "63")]
+        ShippingTableChanged(super::ShippingTableChanged),
     }
 }
 /// Who caused the event. No personal data beyond the id.
@@ -247,6 +275,153 @@ pub struct NotificationFact {
 pub struct PreferencesChanged {
     #[prost(int64, tag = "1")]
     pub user_id: i64,
+}
+/// Counts of one variant over all locations.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StockChanged {
+    #[prost(int64, tag = "1")]
+    pub variant_id: i64,
+    #[prost(int64, tag = "2")]
+    pub product_id: i64,
+    #[prost(int32, tag = "3")]
+    pub on_hand: i32,
+    #[prost(int32, tag = "4")]
+    pub reserved: i32,
+}
+/// Bands are in, low and out.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StockBandChanged {
+    #[prost(int64, tag = "1")]
+    pub variant_id: i64,
+    #[prost(int64, tag = "2")]
+    pub product_id: i64,
+    #[prost(string, tag = "3")]
+    pub old_band: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub band: ::prost::alloc::string::String,
+}
+/// A user's cart, or a guest's by the hash of its token.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CartFact {
+    /// UUID in text form.
+    #[prost(string, tag = "1")]
+    pub cart_id: ::prost::alloc::string::String,
+    #[prost(int64, optional, tag = "2")]
+    pub user_id: ::core::option::Option<i64>,
+    /// Hexadecimal SHA-256 of the cart token.
+    #[prost(string, optional, tag = "3")]
+    pub token_sha256: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// A guest's cart went into a user's.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CartMerged {
+    #[prost(string, tag = "1")]
+    pub cart_id: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub user_id: i64,
+    #[prost(string, tag = "3")]
+    pub guest_cart_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub guest_token_sha256: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct OrderPlaced {
+    #[prost(int64, tag = "1")]
+    pub order_id: i64,
+    #[prost(int64, optional, tag = "2")]
+    pub user_id: ::core::option::Option<i64>,
+    /// Minor units.
+    #[prost(int64, tag = "3")]
+    pub total_amount: i64,
+    #[prost(string, tag = "4")]
+    pub currency: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "5")]
+    pub lines: ::prost::alloc::vec::Vec<OrderedLine>,
+    /// Of the cart it came from, when that was a guest's.
+    #[prost(string, optional, tag = "6")]
+    pub cart_token_sha256: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OrderedLine {
+    #[prost(int64, tag = "1")]
+    pub product_id: i64,
+    #[prost(int64, tag = "2")]
+    pub variant_id: i64,
+    #[prost(int32, tag = "3")]
+    pub quantity: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OrderStatusChanged {
+    #[prost(int64, tag = "1")]
+    pub order_id: i64,
+    #[prost(int64, optional, tag = "2")]
+    pub user_id: ::core::option::Option<i64>,
+    #[prost(string, tag = "3")]
+    pub old_status: ::prost::alloc::string::String,
+    /// Also the verb of the subject: paid, processing, shipped, delivered, cancelled, expired, payment_failed,
+    /// pending_payment, return_requested, returned, refunded or partially_refunded.
+    #[prost(string, tag = "4")]
+    pub status: ::prost::alloc::string::String,
+    /// Set when its cart was opened again.
+    #[prost(string, optional, tag = "5")]
+    pub reopened_cart_token_sha256: ::core::option::Option<
+        ::prost::alloc::string::String,
+    >,
+    #[prost(bool, tag = "6")]
+    pub cart_reopened: bool,
+}
+/// Something of an order other than its status: units cancelled, a note, a refund of some of it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OrderFact {
+    #[prost(int64, tag = "1")]
+    pub order_id: i64,
+    #[prost(int64, optional, tag = "2")]
+    pub user_id: ::core::option::Option<i64>,
+    /// Column names whose value changed.
+    #[prost(string, repeated, tag = "3")]
+    pub changed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PaymentFact {
+    /// UUID in text form.
+    #[prost(string, tag = "1")]
+    pub payment_id: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub order_id: i64,
+    #[prost(int64, optional, tag = "3")]
+    pub user_id: ::core::option::Option<i64>,
+    /// Minor units: of the payment, or of the refund.
+    #[prost(int64, tag = "4")]
+    pub amount: i64,
+    /// Also the verb of the subject: created, processing, requires_action, authorized, captured, failed, canceled,
+    /// unknown or refunded.
+    #[prost(string, tag = "5")]
+    pub status: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "6")]
+    pub failure_code: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShipmentFact {
+    #[prost(int64, tag = "1")]
+    pub shipment_id: i64,
+    #[prost(int64, tag = "2")]
+    pub order_id: i64,
+    #[prost(int64, optional, tag = "3")]
+    pub user_id: ::core::option::Option<i64>,
+    #[prost(string, tag = "4")]
+    pub carrier: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "5")]
+    pub tracking_code: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CouponChanged {
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShippingTableChanged {
+    #[prost(int64, tag = "1")]
+    pub version: i64,
 }
 /// What a committed mutation made stale: every mutation reply lists its receipts, so that the
 /// writer's gateway can purge at once and answer with the position of that purge.

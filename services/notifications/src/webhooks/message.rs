@@ -113,6 +113,20 @@ fn public(fact: &Fact) -> Option<(&'static str, Value)> {
         | Fact::NotificationRead(_)
         | Fact::NotificationDeleted(_)
         | Fact::PreferencesChanged(_) => None,
+        Fact::StockChanged(_)
+        | Fact::StockBandChanged(_)
+        | Fact::CartUpdated(_)
+        | Fact::CartMerged(_)
+        | Fact::CartExpired(_)
+        | Fact::CartConverted(_)
+        | Fact::OrderPlaced(_)
+        | Fact::OrderStatusChanged(_)
+        | Fact::OrderUpdated(_)
+        | Fact::PaymentChanged(_)
+        | Fact::ShipmentCreated(_)
+        | Fact::ShipmentDelivered(_)
+        | Fact::CouponChanged(_)
+        | Fact::ShippingTableChanged(_) => None,
     }
 }
 

@@ -1,0 +1,1 @@
+//! What staff did, in a chain of hashes.

@@ -1,0 +1,60 @@
+-- What was asked once is done once, and what staff did is written down.
+
+-- Requests with an idempotency key, kept for a day. The row is written by the transaction of the effect.
+CREATE TABLE orders.idempotency_keys (
+    -- Whose: user:<id> or guest:<hexadecimal SHA-256 of the token>.
+    scope          text NOT NULL CHECK (length(scope) <= 100),
+    -- Method and path template.
+    route          text NOT NULL CHECK (length(route) <= 200),
+    key            text NOT NULL CHECK (key ~ '^[!-~]{1,255}$'),
+    request_sha256 bytea NOT NULL CHECK (length(request_sha256) = 32),
+    state          text NOT NULL DEFAULT 'in_flight' CHECK (state IN ('in_flight', 'done')),
+    -- Fences off a worker that was thought dead: only the latest attempt may finish.
+    attempt        int NOT NULL DEFAULT 1,
+    locked_until   timestamptz NOT NULL,
+    -- The gRPC status, and the reply or the refusal, as first given.
+    status         smallint,
+    reply          bytea CHECK (length(reply) <= 65536),
+    -- Of the first request: a replayed refusal names it.
+    request_id     text NOT NULL CHECK (length(request_id) <= 128),
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    expires_at     timestamptz NOT NULL DEFAULT now() + interval '24 hours',
+    PRIMARY KEY (scope, route, key),
+    CHECK ((state = 'done') = (status IS NOT NULL))
+);
+CREATE INDEX idempotency_keys_expiry ON orders.idempotency_keys (expires_at);
+
+ALTER TABLE orders.idempotency_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE orders.idempotency_keys FORCE ROW LEVEL SECURITY;
+CREATE POLICY own   ON orders.idempotency_keys FOR ALL TO mc_user, mc_admin
+    USING (scope = 'user:' || (SELECT app.uid())) WITH CHECK (scope = 'user:' || (SELECT app.uid()));
+CREATE POLICY guest ON orders.idempotency_keys FOR ALL TO mc_anon
+    USING (scope = 'guest:' || encode((SELECT app.guest_token()), 'hex'))
+    WITH CHECK (scope = 'guest:' || encode((SELECT app.guest_token()), 'hex'));
+CREATE POLICY service ON orders.idempotency_keys FOR ALL TO mc_service USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON orders.idempotency_keys TO mc_user, mc_anon, mc_admin, mc_service;
+
+-- Each row holds the hash of the one before it: what is changed or taken out later breaks the chain.
+CREATE TABLE orders.audit_log (
+    id          bigint PRIMARY KEY,
+    at          timestamptz NOT NULL,
+    actor_id    bigint,
+    actor_role  text NOT NULL,
+    action      text NOT NULL CHECK (length(action) <= 100),
+    entity      text NOT NULL CHECK (length(entity) <= 100),
+    entity_id   text NOT NULL CHECK (length(entity_id) <= 100),
+    -- json, not jsonb: the hash is over the text.
+    before      json,
+    after       json,
+    request_id  text NOT NULL CHECK (length(request_id) <= 128),
+    prev_sha256 bytea NOT NULL CHECK (length(prev_sha256) = 32),
+    sha256      bytea NOT NULL UNIQUE CHECK (length(sha256) = 32)
+);
+CREATE INDEX audit_log_entity ON orders.audit_log (entity, entity_id, id);
+
+ALTER TABLE orders.audit_log ENABLE ROW LEVEL SECURITY;
+ALTER TABLE orders.audit_log FORCE ROW LEVEL SECURITY;
+CREATE POLICY staff ON orders.audit_log FOR SELECT TO mc_admin, mc_service USING (true);
+CREATE POLICY write ON orders.audit_log FOR INSERT TO mc_admin, mc_service WITH CHECK (true);
+-- Nobody may change or delete what is written.
+GRANT SELECT, INSERT ON orders.audit_log TO mc_admin, mc_service;

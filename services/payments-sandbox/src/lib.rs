@@ -1,0 +1,1 @@
+//! A payment provider for development and tests, shaped like Stripe.
