@@ -297,7 +297,9 @@ impl Consumer {
                     if let Some(place) = &place {
                         place.done();
                     }
-                    self.answer(&message, AckKind::Ack).await;
+                    if failpoints::hit("cs.after_commit_before_ack").await.is_ok() {
+                        self.answer(&message, AckKind::Ack).await;
+                    }
                     return;
                 }
                 // The inbox did not take it; once more, and the effect is not repeated.

@@ -14,5 +14,6 @@ pub async fn first_time(tx: &mut Tx, consumer: &str, message_id: &str) -> Result
             .bind(message_id)
             .execute(&mut *tx.statement("INSERT inbox"))
             .await?;
+    failpoints::hit("cs.after_inbox").await.map_err(|injected| sqlx::Error::Io(injected.into()))?;
     Ok(inserted.rows_affected() == 1)
 }

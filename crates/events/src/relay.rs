@@ -79,6 +79,8 @@ enum RelayError {
     Disconnected,
     #[error("the outbox cannot be reached")]
     Outbox(#[from] DatabaseError),
+    #[error(transparent)]
+    Injected(#[from] failpoints::Injected),
     #[error("the relay's lock connection failed")]
     Lock(#[source] sqlx::Error),
     #[error("the stream cannot be looked at")]
@@ -184,12 +186,15 @@ impl Relay {
         if rows.is_empty() {
             return Ok(Round::Drained { published: 0 });
         }
+        failpoints::hit("rl.after_select").await?;
         let taken = rows.len();
         let Published { acknowledged, oversize, high, regressed, unacknowledged } =
             self.publish(rows, tail.high()).await;
+        failpoints::hit("rl.after_ack_before_mark").await?;
         // Before the rows are marked: who sees them published also sees how far the stream is.
         self.stream_seq.fetch_max(high, Ordering::Release);
         self.mark(acknowledged, oversize).await?;
+        failpoints::hit("rl.after_mark").await?;
         tail.saw(high);
         if regressed {
             tail.doubt();

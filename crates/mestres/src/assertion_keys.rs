@@ -10,7 +10,7 @@ use crate::folder::Folder;
 use crate::{dev_key, private_file};
 
 /// The services that call others.
-pub(crate) const ISSUERS: [&str; 3] = ["gateway", "accounts", "notifications"];
+pub(crate) const ISSUERS: [&str; 4] = ["gateway", "accounts", "notifications", "orders"];
 
 /// Makes what is missing. Repeating it changes nothing.
 pub(crate) fn ensure(folder: &Folder) -> anyhow::Result<()> {

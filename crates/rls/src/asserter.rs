@@ -1,5 +1,6 @@
 //! Signs what a service states to others about who is calling.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::assertion::{ASSERTION_TYPE, AssertedRole, AssertedUser, AssertionClaims, LIFETIME_S};
@@ -41,6 +42,12 @@ impl Asserter {
         self.sign(audience, user.id.0.to_string(), role, Some(user), request_id)
     }
 
+    /// States to service `audience` that a visitor is calling who showed a token with this SHA-256: that of a cart,
+    /// or of an order. Only the gateway's statements are believed.
+    pub fn guest(&self, audience: &'static str, token_sha256: &[u8; 32], request_id: &str) -> String {
+        self.sign(audience, hex(token_sha256), AssertedRole::Guest, None, request_id)
+    }
+
     fn sign(
         &self,
         audience: &str,
@@ -63,4 +70,12 @@ impl Asserter {
         };
         self.key.sign(ASSERTION_TYPE, &self.key_id, &claims)
     }
+}
+
+fn hex(hash: &[u8; 32]) -> String {
+    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

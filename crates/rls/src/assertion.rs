@@ -9,7 +9,7 @@ use crate::claims::UserRole;
 pub(crate) const ASSERTION_TYPE: &str = "mc-assert+jwt";
 /// How long an assertion is good, in seconds: longer than any call, too short to be worth stealing.
 pub(crate) const LIFETIME_S: i64 = 30;
-/// The only issuer that meets users, hence the only one that may state one.
+/// The only issuer that meets users and guests, hence the only one that may state them.
 pub(crate) const USER_ISSUER: &str = "gateway";
 
 /// A user on whose behalf a service is called.
@@ -39,6 +39,7 @@ pub(crate) enum AssertedRole {
     Customer,
     Staff,
     Admin,
+    Guest,
     Service,
 }
 
@@ -50,16 +51,6 @@ impl AssertedRole {
             UserRole::Admin => AssertedRole::Admin,
         }
     }
-
-    /// The user's role; a service has none.
-    pub(crate) fn user(self) -> Option<UserRole> {
-        match self {
-            AssertedRole::Customer => Some(UserRole::Customer),
-            AssertedRole::Staff => Some(UserRole::Staff),
-            AssertedRole::Admin => Some(UserRole::Admin),
-            AssertedRole::Service => None,
-        }
-    }
 }
 
 /// The claims of an assertion; times are Unix seconds.
@@ -69,7 +60,7 @@ pub(crate) struct AssertionClaims {
     pub(crate) iss: String,
     /// The service that may believe it.
     pub(crate) aud: String,
-    /// The user's id; for a service its name.
+    /// The user's id; for a guest the SHA-256 of the token, in hexadecimal; for a service its name.
     pub(crate) sub: String,
     pub(crate) role: AssertedRole,
     #[serde(default, skip_serializing_if = "Option::is_none")]

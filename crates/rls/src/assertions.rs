@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, Validation};
 
-use crate::assertion::{ASSERTION_TYPE, AssertedUser, AssertionClaims, LIFETIME_S, USER_ISSUER};
+use crate::assertion::{
+    ASSERTION_TYPE, AssertedRole, AssertedUser, AssertionClaims, LIFETIME_S, USER_ISSUER,
+};
 use crate::caller::{Caller, UserId};
+use crate::claims::UserRole;
 use crate::jws::{self, Unauthenticated, now_s};
 use crate::key_set::{KeySet, KeySetError};
 
@@ -42,7 +45,7 @@ impl Assertions {
     /// Reads all services' public keys at `path`; assertions must be made to `audience`, this service's name.
     ///
     /// The file is read again when it changes. A key's id begins with the name of the service it belongs to and a
-    /// colon; only keys of the gateway may state users.
+    /// colon; only keys of the gateway may state users and guests.
     ///
     /// # Errors
     /// When the file holds no usable key.
@@ -92,18 +95,41 @@ fn asserted(claims: AssertionClaims, owner: &str, now: i64) -> Result<Asserted, 
     if claims.exp.checked_sub(claims.iat).is_none_or(|lifetime| !(1..=LIFETIME_S).contains(&lifetime)) {
         return Err(Unauthenticated::Claims);
     }
-    let Some(role) = claims.role.user() else {
-        if claims.sub != owner {
-            return Err(Unauthenticated::Claims);
-        }
-        return Ok(Asserted { caller: Caller::Service, user: None, issuer: Some(claims.iss) });
-    };
-    if owner != USER_ISSUER {
+    if claims.role != AssertedRole::Service && owner != USER_ISSUER {
         return Err(Unauthenticated::NotEntitled);
     }
+    let role = match claims.role {
+        AssertedRole::Customer => UserRole::Customer,
+        AssertedRole::Staff => UserRole::Staff,
+        AssertedRole::Admin => UserRole::Admin,
+        AssertedRole::Service => {
+            if claims.sub != owner {
+                return Err(Unauthenticated::Claims);
+            }
+            return Ok(Asserted { caller: Caller::Service, user: None, issuer: Some(claims.iss) });
+        }
+        AssertedRole::Guest => {
+            let cart_token_sha256 = token_sha256(&claims.sub).ok_or(Unauthenticated::Claims)?;
+            let caller = Caller::Guest { cart_token_sha256 };
+            return Ok(Asserted { caller, user: None, issuer: Some(claims.iss) });
+        }
+    };
     let id = claims.sub.parse().ok().filter(|id| *id > 0).map(UserId).ok_or(Unauthenticated::Claims)?;
     let session_id = claims.sid.filter(|sid| !sid.is_empty()).ok_or(Unauthenticated::Claims)?;
     let auth_time = claims.auth_time.ok_or(Unauthenticated::Claims)?;
     let user = AssertedUser { id, role, session_id, auth_time };
     Ok(Asserted { caller: user.caller(), user: Some(user), issuer: Some(claims.iss) })
+}
+
+/// Exactly 64 lower-case hexadecimal digits: one spelling for one guest.
+fn token_sha256(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes();
+    if digits.len() != 64 || !digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    let mut hash = [0; 32];
+    for (byte, pair) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(hash)
 }

@@ -281,7 +281,11 @@ where
     let statement_timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).clamp(1, 86_400_000);
     let worked = timeout_at(by, async {
         tx.begin(class, statement_timeout_ms).await?;
-        work(tx).await
+        // The identity comes in the same round trip as BEGIN.
+        failpoints::hit("db.after_begin").await.map_err(DatabaseError::from)?;
+        let value = work(tx).await?;
+        failpoints::hit("db.before_commit").await.map_err(DatabaseError::from)?;
+        Ok(value)
     });
     let value = match worked.await {
         Ok(Ok(value)) => value,
@@ -293,7 +297,13 @@ where
         return Outcome::Open(DatabaseError::Deadline.into());
     }
     match timeout_at(by + COMMIT_GRACE, tx.commit(class)).await {
-        Ok(Ok(receipts)) => Outcome::Committed(Committed { value, receipts }),
+        Ok(Ok(receipts)) => match failpoints::hit("db.after_commit_before_return").await {
+            Ok(()) => Outcome::Committed(Committed { value, receipts }),
+            Err(injected) => {
+                let broken = sqlx::Error::Io(injected.into());
+                Outcome::Unknown(DatabaseError::CommitUnknown(Some(broken)).into())
+            }
+        },
         Ok(Err(error)) if error.possibly_done() => Outcome::Unknown(error.into()),
         Ok(Err(error)) => Outcome::Open(error.into()),
         Err(_late) => Outcome::Unknown(DatabaseError::CommitUnknown(None).into()),

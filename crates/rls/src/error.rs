@@ -89,6 +89,13 @@ impl From<Error> for DatabaseError {
     }
 }
 
+/// As if the connection had broken there.
+impl From<failpoints::Injected> for DatabaseError {
+    fn from(injected: failpoints::Injected) -> Self {
+        DatabaseError::Unavailable(Error::Io(injected.into()))
+    }
+}
+
 /// Why a service refuses to start on this database.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {

@@ -1,21 +1,22 @@
 //! A network between a client and a server that does what a test wants.
 
-use std::io;
+mod pump;
+mod toxics;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
-const CHUNK_BYTES: usize = 64 * 1024;
-/// What may be under way in one direction before the sender feels it.
-const CHUNKS_UNDER_WAY: usize = 256;
+use pump::pump;
+pub use toxics::{Flow, Toxics};
+use toxics::Early;
+
 const CONNECT: Duration = Duration::from_secs(1);
 const REBIND_PAUSE: Duration = Duration::from_millis(5);
 
@@ -32,8 +33,10 @@ pub struct FaultProxy {
 #[derive(Debug)]
 struct Faults {
     network: watch::Sender<Network>,
-    delay_to_server_us: AtomicU64,
-    delay_to_client_us: AtomicU64,
+    to_server: watch::Sender<Toxics>,
+    to_client: watch::Sender<Toxics>,
+    /// Connections so far: each draws its own delays.
+    connections: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +58,9 @@ impl FaultProxy {
         let addr = listener.local_addr().expect("a bound socket has an address");
         let faults = Arc::new(Faults {
             network: watch::Sender::new(Network::Open),
-            delay_to_server_us: AtomicU64::new(0),
-            delay_to_client_us: AtomicU64::new(0),
+            to_server: watch::Sender::new(Toxics::default()),
+            to_client: watch::Sender::new(Toxics::default()),
+            connections: AtomicU64::new(0),
         });
         let acceptor = tokio::spawn(accept(listener, addr, upstream, Arc::clone(&faults)));
         Self { addr, faults, acceptor }
@@ -99,12 +103,27 @@ impl FaultProxy {
 
     /// What clients say arrives later by `delay`.
     pub fn delay_to_server(&self, delay: Duration) {
-        self.faults.delay_to_server_us.store(micros(delay), Ordering::Relaxed);
+        self.faults.to_server.send_modify(|toxics| toxics.latency = delay);
     }
 
     /// What the server answers arrives later by `delay`.
     pub fn delay_to_client(&self, delay: Duration) {
-        self.faults.delay_to_client_us.store(micros(delay), Ordering::Relaxed);
+        self.faults.to_client.send_modify(|toxics| toxics.latency = delay);
+    }
+
+    /// What is wrong with what clients say, in place of what was.
+    pub fn poison_to_server(&self, toxics: Toxics) {
+        self.faults.to_server.send_replace(toxics);
+    }
+
+    /// What is wrong with what the server answers, in place of what was.
+    pub fn poison_to_client(&self, toxics: Toxics) {
+        self.faults.to_client.send_replace(toxics);
+    }
+
+    /// Connections that clients have made so far.
+    pub fn connections(&self) -> u64 {
+        self.faults.connections.load(Ordering::Relaxed)
     }
 
     /// Breaks all connections and refuses new ones, as when the server is gone.
@@ -117,9 +136,10 @@ impl FaultProxy {
         self.faults.network.send_replace(Network::Frozen);
     }
 
-    /// No delay, no cut, no freeze; what a freeze held back arrives now.
+    /// Nothing is wrong any more; what a freeze held back arrives now.
     pub fn heal(&self) {
-        self.delay(Duration::ZERO);
+        self.poison_to_server(Toxics::default());
+        self.poison_to_client(Toxics::default());
         self.faults.network.send_replace(Network::Open);
     }
 }
@@ -129,10 +149,6 @@ impl Drop for FaultProxy {
         // Connections are tasks of the acceptor and end with it.
         self.acceptor.abort();
     }
-}
-
-fn micros(delay: Duration) -> u64 {
-    u64::try_from(delay.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Accepts while the network is not cut. While it is, the port is closed: the system refuses.
@@ -174,47 +190,30 @@ async fn accept(listener: TcpListener, addr: SocketAddr, upstream: SocketAddr, f
     }
 }
 
-async fn connect(client: TcpStream, upstream: SocketAddr, faults: Arc<Faults>) {
+async fn connect(mut client: TcpStream, upstream: SocketAddr, faults: Arc<Faults>) {
+    let seed = faults.connections.fetch_add(1, Ordering::Relaxed);
     let mut network = faults.network.subscribe();
     if network.wait_for(|network| *network == Network::Open).await.is_err() {
         return;
     }
     // Without a server the client sees its connection close.
-    let Ok(Ok(server)) = timeout(CONNECT, TcpStream::connect(upstream)).await else { return };
+    let Ok(Ok(mut server)) = timeout(CONNECT, TcpStream::connect(upstream)).await else { return };
     for stream in [&client, &server] {
         // Delays are ours to make. A stream that is gone already says so at the first read.
         let _ = stream.set_nodelay(true);
     }
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+    let network = &faults.network;
     // Each direction ends by itself, so that a half-closed connection works.
-    tokio::join!(
-        pump(from_client, to_server, &faults, &faults.delay_to_server_us),
-        pump(from_server, to_client, &faults, &faults.delay_to_client_us),
+    let ended = tokio::try_join!(
+        pump(from_client, to_server, network.subscribe(), faults.to_server.subscribe(), seed),
+        pump(from_server, to_client, network.subscribe(), faults.to_client.subscribe(), !seed),
     );
-}
-
-/// Passes bytes on, each chunk when its time has come and the network is open.
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, faults: &Faults, delay_us: &AtomicU64) {
-    let (queue, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS_UNDER_WAY);
-    let read = async move {
-        let mut buffer = vec![0; CHUNK_BYTES];
-        while let Ok(len @ 1..) = from.read(&mut buffer).await {
-            let at = Instant::now() + Duration::from_micros(delay_us.load(Ordering::Relaxed));
-            if queue.send((at, buffer[..len].to_vec())).await.is_err() {
-                return;
-            }
+    if ended == Err(Early::Reset) {
+        for stream in [&client, &server] {
+            // One that is gone already needs no reset.
+            let _ = stream.set_zero_linger();
         }
-    };
-    let write = async move {
-        let mut network = faults.network.subscribe();
-        while let Some((at, chunk)) = due.recv().await {
-            sleep_until(at).await;
-            network.wait_for(|network| *network == Network::Open).await.map_err(io::Error::other)?;
-            to.write_all(&chunk).await?;
-        }
-        to.shutdown().await
-    };
-    // A side that is gone ends the direction; the other one notices at its next read or write.
-    let ((), _gone) = tokio::join!(read, write);
+    }
 }

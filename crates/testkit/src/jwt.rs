@@ -21,7 +21,7 @@ pub const ISSUER: &str = "https://mestrescafe.dev";
 pub const AUDIENCE: &str = "mestrescafe";
 
 /// The services that call others, hence have a key for assertions.
-pub const ASSERTERS: [&str; 3] = ["gateway", "accounts", "notifications"];
+pub const ASSERTERS: [&str; 4] = ["gateway", "accounts", "notifications", "orders"];
 
 const LIFETIME_S: i64 = 300;
 const ASSERTION_LIFETIME_S: i64 = 30;
@@ -136,6 +136,13 @@ impl TestKeys {
         self.sign_assertion("gateway", &self.assertion_header("gateway"), &claims)
     }
 
+    /// What the gateway states to service `audience`: a visitor calls who showed a token with this SHA-256.
+    pub fn guest_assertion(&self, audience: &'static str, token_sha256: [u8; 32]) -> String {
+        let mut claims = self.assertion_claims(audience, "guest", 1);
+        claims["sub"] = json!(token_sha256.map(|byte| format!("{byte:02x}")).concat());
+        self.sign_assertion("gateway", &self.assertion_header("gateway"), &claims)
+    }
+
     /// What service `issuer` states to service `audience`: that it calls in its own name.
     ///
     /// # Panics
@@ -170,7 +177,7 @@ impl TestKeys {
         });
         if role == "service" {
             claims["sub"] = json!("gateway");
-        } else {
+        } else if role != "guest" {
             claims["sid"] = json!(Uuid::now_v7().to_string());
             claims["auth_time"] = json!(now);
         }

@@ -3,7 +3,7 @@
 //! - [`database`]: a database of one's own, cloned from a migrated template, on the one PostgreSQL that all test
 //!   processes of a run share ([`postgres`]).
 //! - [`Redis`], [`Nats`], [`Postgres`]: a server of one's own, to kill and restart.
-//! - [`FaultProxy`]: a network that delays, freezes or cuts.
+//! - [`FaultProxy`]: a network that delays, freezes, cuts, or is bad by [`Toxics`].
 //! - [`eventually`]: waiting for something without sleeping.
 //! - Module [`jwt`] for callers.
 //! - Module [`policies`] for whether row level security holds.
@@ -25,7 +25,7 @@ mod shared_postgres;
 
 pub use database::{TestDatabase, database};
 pub use eventually::eventually;
-pub use fault_proxy::FaultProxy;
+pub use fault_proxy::{FaultProxy, Flow, Toxics};
 pub use nats::Nats;
 pub use own_postgres::Postgres;
 pub use redis::Redis;

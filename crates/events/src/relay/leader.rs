@@ -43,6 +43,9 @@ impl Leader {
 
     /// The shards led now. Losing the connection loses them all.
     pub(super) async fn lead(&mut self) -> Result<Vec<i16>, RelayError> {
+        if let Err(injected) = failpoints::hit("rl.leader_lost").await {
+            return Err(self.lost(sqlx::Error::Io(injected.into())));
+        }
         if Instant::now() >= self.check_due {
             match timeout(DEADLINE, self.check()).await {
                 Ok(Ok(())) => self.check_due = Instant::now() + CHECK_EVERY,

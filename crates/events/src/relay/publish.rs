@@ -63,6 +63,11 @@ impl Relay {
                     }
                 }
             }
+            if let Err(injected) = failpoints::hit("rl.after_publish_before_ack").await {
+                left += in_flight.iter().map(|sent| 1 + sent.later.len()).sum::<usize>();
+                reason = Some(injected.into());
+                in_flight.clear();
+            }
             let mut next = Vec::with_capacity(in_flight.len());
             for InFlight { row, later, ack, edge } in in_flight {
                 match acknowledgement(ack, by).await {

@@ -1,6 +1,6 @@
 //! Writing events.
 
-use events::{Event, Fact, ProductCreated, record};
+use events::{CategoryPath, Event, Fact, ProductCreated, record, record_all};
 use rls::{Caller, Class, DatabaseError};
 use time::OffsetDateTime;
 
@@ -86,4 +86,82 @@ async fn an_event_too_long_for_the_stream_stops_its_mutation() {
     });
     refused.await.expect_err("too long");
     assert_eq!(app.pending().await, 0);
+}
+
+/// Events with different numbers of tags: one without any, one with many.
+fn several() -> Vec<Event> {
+    let now = OffsetDateTime::now_utc();
+    let created = |id, ancestors: std::ops::Range<i64>| {
+        let path = CategoryPath { ids: ancestors.collect() };
+        let fact = ProductCreated { product_id: id, category: Some(path), ..Default::default() };
+        Event::new(&ADMIN, now, 1, Fact::ProductCreated(fact))
+    };
+    let registered = proto::events::v1::UserFact { user_id: 5 };
+    vec![
+        price_changed(42, 2),
+        price_changed(42, 1),
+        created(7, 10..14),
+        Event::new(&ADMIN, now, 1, Fact::UserRegistered(registered)),
+        created(8, 10..11),
+    ]
+}
+
+#[tokio::test]
+async fn many_events_are_recorded_as_one_after_the_other_would_be() {
+    let (one_by_one, at_once) = (TestApp::bare().await, TestApp::bare().await);
+    let events = several();
+    assert!(events.iter().any(|event| event.stale_tags().is_empty()), "one makes nothing stale");
+    let recorded = events.clone();
+    let receipts = one_by_one.db.run(&ADMIN, Class::Write, PATIENCE, move |tx| {
+        Box::pin(async move {
+            for event in &recorded {
+                record(tx, event).await?;
+            }
+            Ok::<_, DatabaseError>(())
+        })
+    });
+    let expected = receipts.await.expect("recorded").receipts;
+
+    let before = at_once.db.statements();
+    let receipts = at_once.db.run(&ADMIN, Class::Write, PATIENCE, move |tx| {
+        Box::pin(async move {
+            record_all(tx, &[]).await?;
+            record_all(tx, &events).await?;
+            Ok::<_, DatabaseError>(())
+        })
+    });
+    let receipts = receipts.await.expect("recorded").receipts;
+    assert_eq!(at_once.db.statements() - before, 1);
+    let facts = |receipts: &[rls::Receipt]| -> Vec<_> {
+        receipts.iter().map(|receipt| (receipt.event_id, receipt.tags.clone())).collect()
+    };
+    assert_eq!(facts(&receipts), facts(&expected));
+    assert_eq!(rows(&at_once).await, rows(&one_by_one).await);
+}
+
+#[tokio::test]
+async fn of_many_events_all_are_recorded_or_none() {
+    let app = TestApp::bare().await;
+    app.change_price(42, 1).await;
+    for spoiled in [price_changed(42, 1), {
+        let fact = ProductCreated { product_id: 1, slug: "a".repeat(70_000), ..Default::default() };
+        Event::new(&ADMIN, OffsetDateTime::now_utc(), 1, Fact::ProductCreated(fact))
+    }] {
+        let recorded = app.db.run(&ADMIN, Class::Write, PATIENCE, move |tx| {
+            Box::pin(async move {
+                record_all(tx, &[price_changed(43, 1), spoiled]).await?;
+                Ok::<_, DatabaseError>(())
+            })
+        });
+        recorded.await.expect_err("one cannot be recorded");
+    }
+    assert_eq!(app.pending().await, 1);
+}
+
+/// Everything but the times, in the order of the outbox.
+async fn rows(app: &TestApp) -> Vec<String> {
+    sqlx::query_scalar("SELECT (to_jsonb(o) - 'created_at' - 'seq')::text FROM ledger.outbox o ORDER BY seq")
+        .fetch_all(&mut app.database.admin().await)
+        .await
+        .expect("the superuser sees everything")
 }

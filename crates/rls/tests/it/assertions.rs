@@ -61,10 +61,34 @@ fn the_gateway_states_users_and_itself() {
 }
 
 #[test]
+fn the_gateway_states_guests_by_the_hash_of_their_token() {
+    let keys = jwt::key_set();
+    let assertions = assertions(&keys);
+    let gateway = Asserter::from_key_file(keys.assertion_key_file("gateway"), "gateway").expect("a key");
+    let hash: [u8; 32] = std::array::from_fn(|at| u8::try_from(at * 8).expect("small"));
+    let guest = Caller::Guest { cart_token_sha256: hash };
+    for token in [gateway.guest("agenda", &hash, "r-1"), keys.guest_assertion("agenda", hash)] {
+        let stated = assertions.caller(Some(&bearer(token))).expect("a good assertion");
+        assert_eq!((stated.caller, stated.user), (guest, None));
+        assert_eq!(stated.issuer.as_deref(), Some("gateway"));
+    }
+
+    let good = "0a".repeat(32);
+    for sub in
+        ["", "42", &good[1..], &format!("{good}0"), &good.to_uppercase(), &"zz".repeat(32), &"+1".repeat(32)]
+    {
+        let mut claims = keys.assertion_claims("agenda", "guest", 1);
+        claims["sub"] = json!(sub);
+        let token = keys.sign_assertion("gateway", &keys.assertion_header("gateway"), &claims);
+        assert_eq!(assertions.caller(Some(&bearer(token))), Err(Unauthenticated::Claims), "{sub}");
+    }
+}
+
+#[test]
 fn other_services_state_themselves_only() {
     let keys = jwt::key_set();
     let assertions = assertions(&keys);
-    for issuer in ["accounts", "notifications"] {
+    for issuer in ["accounts", "notifications", "orders"] {
         let service = Asserter::from_key_file(keys.assertion_key_file(issuer), issuer).expect("a key");
         let stated = assertions.caller(Some(&bearer(service.service("agenda", "r-1")))).expect("good");
         assert_eq!((stated.caller, stated.user), (Caller::Service, None));
@@ -74,6 +98,8 @@ fn other_services_state_themselves_only() {
             let token = service.user("agenda", &user(role), "r-1");
             assert_eq!(assertions.caller(Some(&bearer(token))), Err(Unauthenticated::NotEntitled));
         }
+        let guest = service.guest("agenda", &[7; 32], "r-1");
+        assert_eq!(assertions.caller(Some(&bearer(guest))), Err(Unauthenticated::NotEntitled));
         // Its own key, under the gateway's name.
         let claims = keys.assertion_claims("agenda", "admin", 1);
         let token = keys.sign_assertion(issuer, &keys.assertion_header(issuer), &claims);
@@ -136,6 +162,7 @@ fn spoiled_headers_and_claims_are_refused() {
     check("claims", "role", json!("root"), Claims);
     // A user's assertion does not become the gateway's own by its role alone.
     check("claims", "role", json!("service"), Claims);
+    check("claims", "role", json!("guest"), Claims);
     check("claims", "exp", json!(i64::MAX), Claims);
     check("claims", "iat", json!(i64::MIN), Claims);
     check("claims", "sid", json!(""), Claims);
