@@ -14,8 +14,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use pump::pump;
-pub use toxics::{Flow, Toxics};
 use toxics::Early;
+pub use toxics::{Flow, Toxics};
 
 const CONNECT: Duration = Duration::from_secs(1);
 const REBIND_PAUSE: Duration = Duration::from_millis(5);

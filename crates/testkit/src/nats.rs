@@ -37,6 +37,11 @@ impl Nats {
         self.port
     }
 
+    /// The server's process; none while it is killed.
+    pub async fn pid(&self) -> Option<u32> {
+        self.server.lock().await.pid()
+    }
+
     /// Ends the server by SIGKILL and returns when it is gone; its streams stay on disk.
     ///
     /// # Panics

@@ -38,6 +38,11 @@ impl Postgres {
         self.port
     }
 
+    /// The server's process; none while it is killed.
+    pub async fn pid(&self) -> Option<u32> {
+        self.server.lock().await.pid()
+    }
+
     /// Ends the server and its sessions at once, as a crash would; what was committed is kept.
     ///
     /// # Panics

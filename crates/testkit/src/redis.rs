@@ -37,6 +37,11 @@ impl Redis {
         self.port
     }
 
+    /// The server's process; none while it is killed.
+    pub async fn pid(&self) -> Option<u32> {
+        self.server.lock().await.pid()
+    }
+
     /// Ends the server by SIGKILL; all keys are lost. Returns when it is gone.
     ///
     /// # Panics

@@ -105,9 +105,13 @@ async fn write(
         };
         sleep_until(at).await;
         // The proxy is gone when nobody can say any more that the network is open.
-        let open = network.wait_for(|network| *network == Network::Open).await.is_ok()
-            && toxics.wait_for(|toxics| toxics.flow != Flow::Held).await.is_ok();
-        if !open || to.write_all(&piece).await.is_err() {
+        if network.wait_for(|network| *network == Network::Open).await.is_err() {
+            return Ok(());
+        }
+        if toxics.wait_for(|toxics| toxics.flow != Flow::Held).await.is_err() {
+            return Ok(());
+        }
+        if to.write_all(&piece).await.is_err() {
             return Ok(());
         }
     }
