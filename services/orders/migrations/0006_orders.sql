@@ -208,6 +208,10 @@ GRANT UPDATE (user_id, order_token_sha256, cart_token_sha256, email, refunded_am
               updated_at) ON orders.orders TO mc_service;
 GRANT UPDATE (user_id, cancelled, fulfilled, returned, refunded) ON orders.order_items TO mc_service;
 GRANT UPDATE (user_id) ON orders.order_history, orders.returns TO mc_service;
+-- A return that staff turn down may be asked for again, for other units.
+GRANT DELETE ON orders.returns TO mc_service;
+-- An order's number and a guest's token are made from its id, so that the id is drawn before the row is written.
+GRANT USAGE ON SEQUENCE orders.orders_id_seq TO mc_service;
 GRANT UPDATE (user_id, status, version, shipped_at, delivered_at) ON orders.shipments TO mc_service;
 -- The definer's, see `orders.move`.
 CREATE POLICY mover ON orders.orders FOR ALL TO mc_owner USING (true) WITH CHECK (true);
