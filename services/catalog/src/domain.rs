@@ -7,6 +7,7 @@ pub(crate) mod listing;
 pub(crate) mod patch;
 pub(crate) mod price;
 pub(crate) mod product;
+pub(crate) mod quote;
 pub(crate) mod text;
 
 use time::{Duration, OffsetDateTime};

@@ -29,16 +29,17 @@ pub(crate) struct CatalogGrpc {
 }
 
 impl CatalogGrpc {
-    /// Who calls, and how long they wait.
-    fn call<T>(&self, request: &Request<T>) -> Result<Call, Error> {
+    /// Who calls, if they are among those for whom it is, and how long they wait.
+    fn call<T>(&self, request: &Request<T>, audience: Audience) -> Result<Call, Error> {
         let authorization = match request.metadata().get("authorization") {
             Some(value) => Some(value.to_str().map_err(|_not_ascii| rls::Unauthenticated::Malformed)?),
             None => None,
         };
         let caller = self.assertions.caller(authorization)?.caller;
-        // No service has anything to ask here in its own name.
-        if caller == Caller::Service {
-            return Err(Error::Forbidden);
+        // A process has no shelf to look at, and what it may ask is nobody else's business.
+        match (audience, caller == Caller::Service) {
+            (Audience::People, false) | (Audience::Processes, true) => {}
+            (Audience::People, true) | (Audience::Processes, false) => return Err(Error::Forbidden),
         }
         Ok(Call {
             caller,
@@ -49,36 +50,50 @@ impl CatalogGrpc {
     }
 }
 
-/// Every call has the same shape; only the handler differs.
+/// Whom a call is for.
+#[derive(Clone, Copy, Debug)]
+enum Audience {
+    /// Whoever sits before a screen, signed in or not.
+    People,
+    /// Processes of the product, in their own name.
+    Processes,
+}
+
+/// Every call has the same shape; only the handler and whom it is for differ.
 macro_rules! calls {
-    ($($name:ident: $request:ident => $response:ident),+ $(,)?) => {
+    ($($audience:ident { $($name:ident: $request:ident => $response:ident),+ $(,)? })+) => {
         #[tonic::async_trait]
         impl CatalogService for CatalogGrpc {
-            $(
+            $($(
                 async fn $name(&self, request: Request<pb::$request>) -> Result<Response<pb::$response>, Status> {
-                    let call = self.call(&request).map_err(|error| status(error, Caller::Anonymous))?;
+                    let call = self.call(&request, Audience::$audience).map_err(|error| status(error, Caller::Anonymous))?;
                     let caller = call.caller;
                     let answer = handlers::$name::$name(&call, request.into_inner()).await;
                     answer.map(Response::new).map_err(|error| status(error, caller))
                 }
-            )+
+            )+)+
         }
     };
 }
 
 calls! {
-    list_products: ListProductsRequest => ListProductsResponse,
-    get_product: GetProductRequest => GetProductResponse,
-    list_featured_products: ListFeaturedProductsRequest => ListFeaturedProductsResponse,
-    list_new_products: ListNewProductsRequest => ListNewProductsResponse,
-    list_categories: ListCategoriesRequest => ListCategoriesResponse,
-    get_category: GetCategoryRequest => GetCategoryResponse,
-    get_image: GetImageRequest => GetImageResponse,
-    create_product: CreateProductRequest => CreateProductResponse,
-    update_product: UpdateProductRequest => UpdateProductResponse,
-    patch_product: PatchProductRequest => PatchProductResponse,
-    delete_product: DeleteProductRequest => DeleteProductResponse,
-    change_prices: ChangePricesRequest => ChangePricesResponse,
+    People {
+        list_products: ListProductsRequest => ListProductsResponse,
+        get_product: GetProductRequest => GetProductResponse,
+        list_featured_products: ListFeaturedProductsRequest => ListFeaturedProductsResponse,
+        list_new_products: ListNewProductsRequest => ListNewProductsResponse,
+        list_categories: ListCategoriesRequest => ListCategoriesResponse,
+        get_category: GetCategoryRequest => GetCategoryResponse,
+        get_image: GetImageRequest => GetImageResponse,
+        create_product: CreateProductRequest => CreateProductResponse,
+        update_product: UpdateProductRequest => UpdateProductResponse,
+        patch_product: PatchProductRequest => PatchProductResponse,
+        delete_product: DeleteProductRequest => DeleteProductResponse,
+        change_prices: ChangePricesRequest => ChangePricesResponse,
+    }
+    Processes {
+        quote: QuoteRequest => QuoteResponse,
+    }
 }
 
 /// What the caller is told. Our own failures are logged here, once, with all their causes; what a

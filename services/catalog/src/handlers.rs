@@ -12,6 +12,7 @@ pub(crate) mod list_featured_products;
 pub(crate) mod list_new_products;
 pub(crate) mod list_products;
 pub(crate) mod patch_product;
+pub(crate) mod quote;
 pub(crate) mod update_product;
 
 use std::time::Duration;

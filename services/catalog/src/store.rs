@@ -9,6 +9,7 @@ pub(crate) mod listing;
 pub(crate) mod load;
 pub(crate) mod prices;
 pub(crate) mod products;
+pub(crate) mod quotes;
 pub(crate) mod totals;
 
 /// The base price list of `migrations/0003_catalog.sql`.

@@ -11,6 +11,7 @@ use crate::domain::price::{Price, PriceChanges};
 use crate::domain::product::{
     CategoryRef, Detail, Image, NewVariant, NewVariants, ProductFields, ScaScore, Summary, Variant, weight_g,
 };
+use crate::domain::quote::Quote;
 use crate::domain::{CategoryId, Invalid, Roast, VariantId, is_new, text};
 
 /// What a patch may name in `clear`.
@@ -145,11 +146,12 @@ pub(crate) fn summary(summary: Summary, now: OffsetDateTime) -> pb::ProductSumma
 
 /// A product's page, as of `now`.
 pub(crate) fn product(detail: Detail, now: OffsetDateTime) -> pb::Product {
+    let stock_band = detail.summary.stock_band.clone();
     pb::Product {
         summary: Some(summary(detail.summary, now)),
         description: detail.description,
         attributes_json: detail.attributes_json,
-        variants: detail.variants.into_iter().map(variant).collect(),
+        variants: detail.variants.into_iter().map(|of_it| variant(of_it, stock_band.clone())).collect(),
         images: detail.images.into_iter().map(image).collect(),
         breadcrumbs: detail.breadcrumbs.into_iter().map(category_ref).collect(),
         updated_at: Some(timestamp(detail.updated_at)),
@@ -196,7 +198,25 @@ pub(crate) fn timestamp(at: OffsetDateTime) -> Timestamp {
     Timestamp { seconds: at.unix_timestamp(), nanos }
 }
 
-fn variant(variant: Variant) -> pb::Variant {
+/// What a variant is and costs.
+pub(crate) fn quote(quote: Quote) -> pb::QuotedVariant {
+    pb::QuotedVariant {
+        variant_id: quote.variant_id,
+        product_id: quote.product_id,
+        product_slug: quote.product_slug,
+        product_name: quote.product_name,
+        variant_name: quote.variant_name,
+        sku: quote.sku,
+        unit_amount: quote.unit_amount,
+        currency: quote.currency,
+        weight_g: quote.weight_g,
+        image_url: quote.image_url,
+        is_active: quote.is_active,
+        product_version: quote.product_version,
+    }
+}
+
+fn variant(variant: Variant, stock_band: String) -> pb::Variant {
     pb::Variant {
         id: variant.id,
         sku: variant.sku,
@@ -205,6 +225,7 @@ fn variant(variant: Variant) -> pb::Variant {
         price: Some(price(variant.price, variant.currency)),
         weight_g: variant.weight_g,
         version: variant.version,
+        stock_band,
     }
 }
 

@@ -152,6 +152,9 @@ pub struct Variant {
     pub weight_g: i32,
     #[prost(int64, tag = "7")]
     pub version: i64,
+    /// in, low or out.
+    #[prost(string, tag = "8")]
+    pub stock_band: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Product {
@@ -922,6 +925,28 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What variants are and cost now, as one snapshot. For processes of the product.
+        pub async fn quote(
+            &mut self,
+            request: impl tonic::IntoRequest<super::QuoteRequest>,
+        ) -> std::result::Result<tonic::Response<super::QuoteResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/mestres.catalog.v1.CatalogService/Quote",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("mestres.catalog.v1.CatalogService", "Quote"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1030,6 +1055,11 @@ pub mod catalog_service_server {
             tonic::Response<super::ChangePricesResponse>,
             tonic::Status,
         >;
+        /// What variants are and cost now, as one snapshot. For processes of the product.
+        async fn quote(
+            &self,
+            request: tonic::Request<super::QuoteRequest>,
+        ) -> std::result::Result<tonic::Response<super::QuoteResponse>, tonic::Status>;
     }
     /// Reads answer what the caller may see: anonymous callers and users see active products, staff,
     /// admins and services see all.
@@ -1645,6 +1675,50 @@ pub mod catalog_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ChangePricesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/mestres.catalog.v1.CatalogService/Quote" => {
+                    #[allow(non_camel_case_types)]
+                    struct QuoteSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::QuoteRequest> for QuoteSvc<T> {
+                        type Response = super::QuoteResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::QuoteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::quote(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = QuoteSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

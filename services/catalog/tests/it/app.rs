@@ -24,6 +24,8 @@ pub(crate) enum Who {
     Customer,
     Staff,
     Admin,
+    /// A process of the product, in its own name.
+    Service,
 }
 
 /// A running catalog; ends with this value.
@@ -102,6 +104,7 @@ impl TestApp {
             Who::Customer => Some(self.keys.assertion("catalog", "customer", 42)),
             Who::Staff => Some(self.keys.assertion("catalog", "staff", 7)),
             Who::Admin => Some(self.keys.assertion("catalog", "admin", 1)),
+            Who::Service => Some(self.keys.service_assertion("gateway", "catalog")),
         }
     }
 
@@ -150,6 +153,7 @@ calls! {
     patch_product(PatchProductRequest) -> PatchProductResponse,
     delete_product(DeleteProductRequest) -> DeleteProductResponse,
     change_prices(ChangePricesRequest) -> ChangePricesResponse,
+    quote(QuoteRequest) -> QuoteResponse,
 }
 
 /// The first 20 products.

@@ -12,6 +12,7 @@ mod migrations;
 mod plans;
 mod policies;
 mod prices;
+mod quotes;
 mod reads;
 mod refusals;
 mod search;

@@ -20,8 +20,8 @@ use proto::catalog::v1::{
     GetCategoryResponse, GetImageRequest, GetImageResponse, GetProductRequest, GetProductResponse,
     ListCategoriesRequest, ListCategoriesResponse, ListFeaturedProductsRequest, ListFeaturedProductsResponse,
     ListNewProductsRequest, ListNewProductsResponse, ListProductsRequest, ListProductsResponse, Money,
-    Pagination, PatchProductRequest, PatchProductResponse, Price, Product, ProductSummary,
-    UpdateProductRequest, UpdateProductResponse, Variant, get_product_request,
+    Pagination, PatchProductRequest, PatchProductResponse, Price, Product, ProductSummary, QuoteRequest,
+    QuoteResponse, UpdateProductRequest, UpdateProductResponse, Variant, get_product_request,
 };
 use proto::events::v1::PurgeReceipt;
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -386,6 +386,7 @@ fn product(id: i64) -> Product {
             price: Some(price(4290)),
             weight_g: 250,
             version: 1,
+            stock_band: "in".to_owned(),
         }],
         ..Product::default()
     }
@@ -541,6 +542,10 @@ impl CatalogService for ScriptedCatalog {
             product.summary.as_mut().expect("every product has one").is_active = false;
         })?;
         Ok(Reply::new(DeleteProductResponse { receipts }))
+    }
+
+    async fn quote(&self, _request: Grpc<QuoteRequest>) -> Result<Reply<QuoteResponse>, Status> {
+        Err(Status::unimplemented("no gateway asks for quotes"))
     }
 
     async fn change_prices(
