@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, Validation};
 
 use crate::assertion::{
@@ -25,6 +27,8 @@ pub struct Asserted {
     pub user: Option<AssertedUser>,
     /// The stating service; none for anonymous callers.
     pub issuer: Option<String>,
+    /// The request that the call is made for; none for anonymous callers.
+    pub request_id: Option<String>,
 }
 
 /// Verifies the assertions that other services make to this one. Cheap to clone.
@@ -65,7 +69,7 @@ impl Assertions {
     /// When there is a header and it does not prove a caller.
     pub fn caller(&self, authorization: Option<&str>) -> Result<Asserted, Unauthenticated> {
         let Some(authorization) = authorization else {
-            return Ok(Asserted { caller: Caller::Anonymous, user: None, issuer: None });
+            return Ok(Asserted { caller: Caller::Anonymous, user: None, issuer: None, request_id: None });
         };
         let token = jws::bearer(authorization)?;
         jws::check_length(token)?;
@@ -78,6 +82,17 @@ impl Assertions {
         let (owner, _thumbprint) = key_id.split_once(':').ok_or(Unauthenticated::UnknownKey)?;
         asserted(claims, owner, now_s())
     }
+}
+
+/// The request that an assertion was made for, as it says. Verify the assertion before believing it.
+pub fn stated_request_id(authorization: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Stated {
+        rid: String,
+    }
+    let token = jws::bearer(authorization).ok()?;
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice::<Stated>(&claims).ok().map(|stated| stated.rid)
 }
 
 /// What `claims` state, signed by a key of service `owner`.
@@ -106,19 +121,34 @@ fn asserted(claims: AssertionClaims, owner: &str, now: i64) -> Result<Asserted, 
             if claims.sub != owner {
                 return Err(Unauthenticated::Claims);
             }
-            return Ok(Asserted { caller: Caller::Service, user: None, issuer: Some(claims.iss) });
+            return Ok(Asserted {
+                caller: Caller::Service,
+                user: None,
+                issuer: Some(claims.iss),
+                request_id: Some(claims.rid),
+            });
         }
         AssertedRole::Guest => {
             let cart_token_sha256 = token_sha256(&claims.sub).ok_or(Unauthenticated::Claims)?;
             let caller = Caller::Guest { cart_token_sha256 };
-            return Ok(Asserted { caller, user: None, issuer: Some(claims.iss) });
+            return Ok(Asserted {
+                caller,
+                user: None,
+                issuer: Some(claims.iss),
+                request_id: Some(claims.rid),
+            });
         }
     };
     let id = claims.sub.parse().ok().filter(|id| *id > 0).map(UserId).ok_or(Unauthenticated::Claims)?;
     let session_id = claims.sid.filter(|sid| !sid.is_empty()).ok_or(Unauthenticated::Claims)?;
     let auth_time = claims.auth_time.ok_or(Unauthenticated::Claims)?;
     let user = AssertedUser { id, role, session_id, auth_time };
-    Ok(Asserted { caller: user.caller(), user: Some(user), issuer: Some(claims.iss) })
+    Ok(Asserted {
+        caller: user.caller(),
+        user: Some(user),
+        issuer: Some(claims.iss),
+        request_id: Some(claims.rid),
+    })
 }
 
 /// Exactly 64 lower-case hexadecimal digits: one spelling for one guest.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use opentelemetry::context::FutureExt as _;
@@ -78,7 +79,11 @@ struct Inner {
     acquire_timeout: Duration,
     queries: Arc<Queries>,
     committed: Arc<Notify>,
+    instance: u64,
 }
+
+/// Counts the connected databases of this process.
+static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
 impl Database {
     /// Connects, and makes sure that this login is bound by row level security.
@@ -101,6 +106,7 @@ impl Database {
                 acquire_timeout: config.acquire_timeout,
                 queries: Arc::new(Queries::default()),
                 committed: Arc::new(Notify::new()),
+                instance: INSTANCES.fetch_add(1, Ordering::Relaxed),
             }),
         })
     }
@@ -148,6 +154,11 @@ impl Database {
     /// Notified once after each commit that left a receipt: wakes the relay.
     pub fn committed(&self) -> Arc<Notify> {
         Arc::clone(&self.inner.committed)
+    }
+
+    /// Tells this database from the others that this process is connected to; clones have the same.
+    pub fn instance(&self) -> u64 {
+        self.inner.instance
     }
 
     /// Connections in use, and the most there can be.

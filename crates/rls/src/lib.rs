@@ -21,7 +21,7 @@ mod verifier;
 
 pub use asserter::Asserter;
 pub use assertion::AssertedUser;
-pub use assertions::{Asserted, Assertions};
+pub use assertions::{Asserted, Assertions, stated_request_id};
 pub use caller::{Caller, UserId};
 pub use claims::{Authentic, Claims, UserRole};
 pub use database::{Database, DatabaseConfig};

@@ -67,6 +67,11 @@ impl Tx {
         self.stale.push((event_id, tags));
     }
 
+    /// What was noted so far: events of this transaction and the tags that each makes stale.
+    pub fn made_stale(&self) -> &[(Uuid, Vec<String>)] {
+        &self.stale
+    }
+
     pub(crate) async fn begin(
         &mut self,
         class: Class,

@@ -4,7 +4,7 @@
 CREATE TABLE orders.idempotency_keys (
     -- Whose: user:<id> or guest:<hexadecimal SHA-256 of the token>.
     scope          text NOT NULL CHECK (length(scope) <= 100),
-    -- Method and path template.
+    -- Method and path as asked; a long one is known by its hash.
     route          text NOT NULL CHECK (length(route) <= 200),
     key            text NOT NULL CHECK (key ~ '^[!-~]{1,255}$'),
     request_sha256 bytea NOT NULL CHECK (length(request_sha256) = 32),
@@ -12,7 +12,7 @@ CREATE TABLE orders.idempotency_keys (
     -- Fences off a worker that was thought dead: only the latest attempt may finish.
     attempt        int NOT NULL DEFAULT 1,
     locked_until   timestamptz NOT NULL,
-    -- The gRPC status, and the reply or the refusal, as first given.
+    -- The gRPC status, and the reply or the refusal, as first given; no reply when it was too long.
     status         smallint,
     reply          bytea CHECK (length(reply) <= 65536),
     -- Of the first request: a replayed refusal names it.

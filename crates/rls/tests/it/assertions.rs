@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rls::{
     AssertedUser, Asserter, Assertions, Caller, Environment, KeyError, Unauthenticated, UserId, UserRole,
-    Verifier,
+    Verifier, stated_request_id,
 };
 use serde_json::{Value, json};
 use testkit::eventually;
@@ -55,6 +55,12 @@ fn the_gateway_states_users_and_itself() {
         assert_eq!(stated.caller, caller);
         assert_eq!(stated.user, Some(user(role)));
         assert_eq!(stated.issuer.as_deref(), Some("gateway"));
+        assert_eq!(stated.request_id.as_deref(), Some("r-1"));
+    }
+    let spoken = bearer(gateway.service("agenda", "r-2"));
+    assert_eq!(stated_request_id(&spoken).as_deref(), Some("r-2"));
+    for spoiled in ["", "Bearer", "Bearer a.b.c", "Bearer a"] {
+        assert_eq!(stated_request_id(spoiled), None, "{spoiled}");
     }
     let stated = assertions.caller(Some(&bearer(gateway.service("agenda", "r-1")))).expect("good");
     assert_eq!((stated.caller, stated.user), (Caller::Service, None));
