@@ -34,8 +34,8 @@ CREATE POLICY guest ON orders.idempotency_keys FOR ALL TO mc_anon
 CREATE POLICY service ON orders.idempotency_keys FOR ALL TO mc_service USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON orders.idempotency_keys TO mc_user, mc_anon, mc_admin, mc_service;
 
--- Each row holds the hash of the one before it: what is changed or taken out later breaks the chain.
-CREATE TABLE orders.audit_log (
+-- What staff did. Each row holds the hash of the one before it: what is changed or taken out later breaks the chain.
+CREATE TABLE orders.audit_chain (
     id          bigint PRIMARY KEY,
     at          timestamptz NOT NULL,
     actor_id    bigint,
@@ -50,11 +50,11 @@ CREATE TABLE orders.audit_log (
     prev_sha256 bytea NOT NULL CHECK (length(prev_sha256) = 32),
     sha256      bytea NOT NULL UNIQUE CHECK (length(sha256) = 32)
 );
-CREATE INDEX audit_log_entity ON orders.audit_log (entity, entity_id, id);
+CREATE INDEX audit_chain_entity ON orders.audit_chain (entity, entity_id, id);
 
-ALTER TABLE orders.audit_log ENABLE ROW LEVEL SECURITY;
-ALTER TABLE orders.audit_log FORCE ROW LEVEL SECURITY;
-CREATE POLICY staff ON orders.audit_log FOR SELECT TO mc_admin, mc_service USING (true);
-CREATE POLICY write ON orders.audit_log FOR INSERT TO mc_admin, mc_service WITH CHECK (true);
+ALTER TABLE orders.audit_chain ENABLE ROW LEVEL SECURITY;
+ALTER TABLE orders.audit_chain FORCE ROW LEVEL SECURITY;
+CREATE POLICY staff ON orders.audit_chain FOR SELECT TO mc_admin, mc_service USING (true);
+CREATE POLICY write ON orders.audit_chain FOR INSERT TO mc_admin, mc_service WITH CHECK (true);
 -- Nobody may change or delete what is written.
-GRANT SELECT, INSERT ON orders.audit_log TO mc_admin, mc_service;
+GRANT SELECT, INSERT ON orders.audit_chain TO mc_admin, mc_service;
