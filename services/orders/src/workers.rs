@@ -1,0 +1,29 @@
+//! What works by itself, beside calls. Several processes share the work and do each other no harm.
+
+mod cart_expiry;
+mod pace;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::handlers::Shared;
+
+/// All workers of a process.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    pub(crate) shared: Shared,
+    pub(crate) nats: async_nats::Client,
+    /// How often what is past its time is looked for.
+    pub(crate) sweep_every: Duration,
+}
+
+impl Workers {
+    /// Starts them; each ends soon after `stop`.
+    pub(crate) fn spawn(self, tracker: &TaskTracker, stop: &CancellationToken) {
+        let Self { shared, nats: _, sweep_every } = self;
+        tracker.spawn(cart_expiry::run(shared.db.clone(), sweep_every, stop.clone()));
+        tracker.spawn(idempotency::keep_swept(shared.db, stop.clone()));
+    }
+}
