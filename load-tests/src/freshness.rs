@@ -15,7 +15,11 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
-use crate::{http::Connection, shop::Shop, spread::quantile};
+use crate::{
+    http::Connection,
+    shop::{Shop, database_url},
+    spread::quantile,
+};
 
 /// The product whose price the second part changes.
 const WATCHED: i64 = 1;
@@ -104,7 +108,8 @@ async fn times_to_unservable(
     writer: &mut Writer,
 ) -> anyhow::Result<Vec<f64>> {
     let mut database =
-        PgConnection::connect(&catalog_url(&shop.setting("MESTRES_DATABASE_ADMIN_URL")?)?).await?;
+        PgConnection::connect(&database_url(&shop.setting("MESTRES_DATABASE_ADMIN_URL")?, "catalog")?)
+            .await?;
     let mut bearer = Bearer::new(shop)?;
     let mut editor = Connection::open(gateways[0]).await?;
     let mut state = Editable::read(&mut editor, WATCHED, &bearer.current()?).await?;
@@ -257,11 +262,6 @@ fn unix_us() -> i64 {
 }
 
 /// The admin URL, in the catalog's database.
-pub(crate) fn catalog_url(admin_url: &str) -> anyhow::Result<String> {
-    let (server, _database) = admin_url.rsplit_once('/').context("a database in the admin URL")?;
-    Ok(format!("{server}/mc_catalog"))
-}
-
 fn report(path: &str, mut times: Vec<f64>) {
     times.sort_by(f64::total_cmp);
     say(&format!(

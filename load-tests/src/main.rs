@@ -1,6 +1,7 @@
 //! The benchmarks of the running shop: `cargo xtask bench --help`.
 
 mod bare;
+mod checkout;
 mod cpu;
 mod freshness;
 mod hit;
@@ -28,6 +29,8 @@ enum Command {
     Freshness(freshness::Options),
     /// The specification's critical queries and the catalog's statements at full size
     Sql(sql::Options),
+    /// Buyers from cart to confirmation at a fixed rate beside everybody else's reads
+    Checkout(checkout::Options),
     /// Catalog reads in quiet and while 200 strangers a second try to sign in
     LoginStorm(login_storm::Options),
     /// A thousand idle notification streams, and how soon the right one is told
@@ -47,6 +50,7 @@ fn main() -> anyhow::Result<()> {
             Command::Hit(options) => hit::run(options).await,
             Command::Freshness(options) => freshness::run(options).await,
             Command::Sql(options) => sql::run(options).await,
+            Command::Checkout(options) => checkout::run(options).await,
             Command::LoginStorm(options) => login_storm::run(options).await,
             Command::Streams(options) => streams::run(options).await,
             Command::Bare(_) => unreachable!("answered above"),

@@ -106,6 +106,12 @@ impl Drop for Shop {
     }
 }
 
+/// The address of a service's database, for the administrator of all of them.
+pub(crate) fn database_url(admin_url: &str, service: &str) -> anyhow::Result<String> {
+    let (server, _database) = admin_url.rsplit_once('/').context("a database in the admin URL")?;
+    Ok(format!("{server}/mc_{service}"))
+}
+
 /// The output of a `mestres` subcommand in the shop of this folder.
 pub(crate) fn ask(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     let output = Command::new(program()?).args(arguments).current_dir(folder).output()?;

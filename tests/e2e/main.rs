@@ -16,6 +16,7 @@ mod health_proxy;
 mod isolation;
 mod measurements;
 mod mutations;
+mod orders;
 mod otlp_sink;
 mod outages;
 mod read_path;

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     agenda,
     client::{Answer, Client},
+    orders::Buyer,
     shop::{Cast, Options, Shop},
 };
 
@@ -24,9 +25,11 @@ const ORIGIN: usize = 2;
 /// Who reads and writes: a customer, and the other side of a report.
 const USER: i64 = 41;
 const OTHER: i64 = 42;
+/// The demo product that is bought.
+const BOUGHT: i64 = 5;
 
 /// Routes that change nothing that a cached answer shows; the reason beside each.
-const NOT_SHOWN: [(&str, &str); 28] = [
+const NOT_SHOWN: [(&str, &str); 37] = [
     ("/api/v1/auth/register", "nobody shows who has an account"),
     ("/api/v1/auth/login", "a session is no cached resource"),
     ("/api/v1/auth/refresh", "a session is no cached resource"),
@@ -55,6 +58,15 @@ const NOT_SHOWN: [(&str, &str); 28] = [
     ("/api/v1/agenda/reports", "the same handler as /api/reports"),
     ("/api/v1/agenda/reports/{id}", "the same handler as /api/reports/{id}"),
     ("/api/v1/agenda/professionals/{id}", "the same handler as /api/professionals/{id}"),
+    ("/api/v1/cart/merge", "tested with a guest's cart in orders.rs"),
+    ("/api/v1/checkout/{id}/cancel", "an order is cancelled below by the other route"),
+    ("/api/v1/orders/{id}/returns", "needs a delivered order; tested in the orders service"),
+    ("/api/v1/payments/webhooks/{provider}", "applied later, by a worker"),
+    ("/api/v1/shipping/quotes", "changes nothing"),
+    ("/api/v1/admin/orders/{id}/refunds", "the money goes back later, by a worker"),
+    ("/api/v1/admin/orders/{id}/notes", "only staff see notes, and what staff see is never cached"),
+    ("/api/v1/admin/coupons", "what staff see is never cached"),
+    ("/api/v1/admin/coupons/{code}", "what staff see is never cached"),
 ];
 
 /// A change that a test can make again and again.
@@ -64,7 +76,7 @@ struct Change {
     covers: &'static [(&'static str, &'static str)],
 }
 
-const CHANGES: [Change; 20] = [
+const CHANGES: [Change; 33] = [
     Change { name: "create event", covers: &[("POST", "/api/events")] },
     Change { name: "update event", covers: &[("PUT", "/api/events/{id}")] },
     Change { name: "delete event", covers: &[("DELETE", "/api/events/{id}")] },
@@ -92,6 +104,19 @@ const CHANGES: [Change; 20] = [
         ],
     },
     Change { name: "delete product", covers: &[("DELETE", "/api/v1/admin/products/{id}")] },
+    Change { name: "add to cart", covers: &[("POST", "/api/v1/cart/items")] },
+    Change { name: "change quantity", covers: &[("PATCH", "/api/v1/cart/items/{id}")] },
+    Change { name: "put coupon", covers: &[("PUT", "/api/v1/cart/coupon")] },
+    Change { name: "remove coupon", covers: &[("DELETE", "/api/v1/cart/coupon")] },
+    Change { name: "remove from cart", covers: &[("DELETE", "/api/v1/cart/items/{id}")] },
+    Change { name: "clear cart", covers: &[("DELETE", "/api/v1/cart")] },
+    Change { name: "place order", covers: &[("POST", "/api/v1/checkout")] },
+    Change { name: "pay", covers: &[("POST", "/api/v1/checkout/{id}/payments")] },
+    Change { name: "process order", covers: &[("PATCH", "/api/v1/admin/orders/{id}")] },
+    Change { name: "reorder", covers: &[("POST", "/api/v1/orders/{id}/reorder")] },
+    Change { name: "ship order", covers: &[("POST", "/api/v1/admin/orders/{id}/shipments")] },
+    Change { name: "cancel order", covers: &[("POST", "/api/v1/orders/{id}/cancel")] },
+    Change { name: "adjust stock", covers: &[("POST", "/api/v1/admin/stock/adjust")] },
 ];
 
 /// Something of everything, so that every change has an object.
@@ -104,8 +129,13 @@ struct World {
     report: i64,
     product: i64,
     address: i64,
+    /// Of the demo shop, to be bought.
+    variant: i64,
+    order: i64,
     /// What the next deletion is for.
     doomed: i64,
+    /// Idempotency keys used so far.
+    keys: u32,
 }
 
 impl World {
@@ -130,8 +160,16 @@ impl World {
             report: 0,
             product,
             address: 0,
+            variant: 0,
+            order: 0,
             doomed: 0,
+            keys: 0,
         };
+        world.quiet().await;
+        world.variant = crate::orders::variant_of(&world.shop, BOUGHT).await;
+        world.order = world.place_order().await;
+        let coupon = json!({ "code": "MUTANTE", "kind": "fixed", "value": 100, "per_customer_limit": 10 });
+        created_at_all(&world.staff.write(Method::POST, "/api/v1/admin/coupons", None, &coupon).await);
         world.professional = world.create_professional("Ana").await;
         world.event = world.create_event(1).await;
         world.report = world.create_report().await;
@@ -144,6 +182,40 @@ impl World {
         }
         world.wait_for_notifications(3).await;
         world
+    }
+
+    /// Whoever is told of orders would be told while reads are compared.
+    async fn quiet(&self) {
+        let turned = json!({ "preferences": [{ "kind": "order", "in_app": false, "email": false }] });
+        let answer = self.writer.write(Method::PUT, "/api/v1/notifications/preferences", None, &turned).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    fn buyer(&self) -> Buyer {
+        Buyer::user(&self.shop, WRITER, &self.shop.customer(USER))
+    }
+
+    fn key(&mut self) -> String {
+        self.keys += 1;
+        format!("mutations-{}", self.keys)
+    }
+
+    async fn place_order(&mut self) -> i64 {
+        let key = self.key();
+        let mut buyer = self.buyer();
+        buyer.add(self.variant, 2).await;
+        buyer.check_out(&key, None).await["order_id"].as_i64().unwrap()
+    }
+
+    /// The first line of the cart.
+    async fn cart_item(&self) -> String {
+        let cart = self.reader(ORIGIN, None).get("/api/v1/cart").await.json();
+        format!("/api/v1/cart/items/{}", cart["data"]["cart"]["items"][0]["id"])
+    }
+
+    async fn keyed(&mut self, client: &Client, path: &str, body: &Value) -> Answer {
+        let key = self.key();
+        Client::send(client.request(Method::POST, path).header("idempotency-key", key).json(body)).await
     }
 
     async fn wait_for_notifications(&self, count: usize) {
@@ -188,7 +260,7 @@ impl World {
 
     /// Every cached read there is, as the user would ask for it.
     fn reads(&self) -> Vec<String> {
-        let Self { event, professional, report, product, .. } = self;
+        let Self { event, professional, report, product, order, .. } = self;
         let mut reads: Vec<String> = [
             "/api/events",
             "/api/events?page=2&limit=1",
@@ -216,6 +288,10 @@ impl World {
             "/api/v1/products/by-slug/cafe-mutante",
             "/api/v1/categories",
             "/api/v1/categories/2",
+            "/api/v1/cart",
+            "/api/v1/orders",
+            "/api/v1/orders?status=paid",
+            "/api/v1/cep/01310100",
         ]
         .map(str::to_owned)
         .to_vec();
@@ -226,6 +302,9 @@ impl World {
         reads.push(format!("/api/reports/{report}"));
         reads.push(format!("/api/v1/agenda/reports/{report}"));
         reads.push(format!("/api/v1/products/{product}"));
+        reads.push(format!("/api/v1/products/{BOUGHT}/availability"));
+        reads.push(format!("/api/v1/orders/{order}"));
+        reads.push(format!("/api/v1/orders/{order}/confirmation"));
         reads
     }
 
@@ -234,6 +313,11 @@ impl World {
         match change {
             "delete event" => self.doomed = self.create_event(25).await,
             "delete professional" => self.doomed = self.create_professional("Caio").await,
+            "change quantity" | "put coupon" | "remove coupon" | "remove from cart" | "clear cart"
+            | "place order" => {
+                self.buyer().add(self.variant, 1).await;
+            }
+            "cancel order" => self.order = self.place_order().await,
             _ => {}
         }
     }
@@ -315,10 +399,62 @@ impl World {
                 assert_eq!(renamed.status, 200, "{}", renamed.text());
                 self.staff.change_price(product, 4_321).await
             }
+            "add to cart" => {
+                let body = json!({ "variant_id": self.variant, "quantity": 1 });
+                writer.write(Method::POST, "/api/v1/cart/items", None, &body).await
+            }
+            "change quantity" => {
+                writer.write(Method::PATCH, &self.cart_item().await, None, &json!({ "quantity": 7 })).await
+            }
+            "put coupon" => {
+                writer.write(Method::PUT, "/api/v1/cart/coupon", None, &json!({ "code": "MUTANTE" })).await
+            }
+            "remove coupon" => Client::send(writer.request(Method::DELETE, "/api/v1/cart/coupon")).await,
+            "remove from cart" => Client::send(writer.request(Method::DELETE, &self.cart_item().await)).await,
+            "clear cart" => Client::send(writer.request(Method::DELETE, "/api/v1/cart")).await,
+            "place order" => {
+                let body = self.buyer().checkout_body().await;
+                let answer = self.keyed(&writer, "/api/v1/checkout", &body).await;
+                self.order = created(&answer, "/data/checkout/order_id");
+                answer
+            }
+            "pay" => {
+                let body = json!({ "method": "card", "payment_method": "pm_card_visa" });
+                let path = format!("/api/v1/checkout/{}/payments", self.order);
+                self.keyed(&writer, &path, &body).await
+            }
+            "process order" => {
+                let path = format!("/api/v1/admin/orders/{}", self.order);
+                edit(&self.staff, &path, Method::PATCH, &json!({ "status": "processing" })).await
+            }
+            "reorder" => {
+                let path = format!("/api/v1/orders/{}/reorder", self.order);
+                self.keyed(&writer, &path, &json!({})).await
+            }
+            "ship order" => {
+                let order = format!("/api/v1/admin/orders/{}", self.order);
+                let tag = agenda::version_tag(&self.staff, &order).await;
+                let body = json!({ "carrier": "Correios", "service": "PAC", "tracking_code": "BR123" });
+                self.staff.write(Method::POST, &format!("{order}/shipments"), Some(&tag), &body).await
+            }
+            "cancel order" => {
+                let path = format!("/api/v1/orders/{}/cancel", self.order);
+                self.keyed(&writer, &path, &json!({ "reason": "engano" })).await
+            }
+            "adjust stock" => {
+                let staff = self.staff.clone();
+                let body = json!([{ "variant_id": self.variant, "delta": -990, "reason": "quebra" }]);
+                self.keyed(&staff, "/api/v1/admin/stock/adjust", &body).await
+            }
             "delete product" => delete(&self.staff, &format!("/api/v1/admin/products/{product}")).await,
             unknown => panic!("nobody knows how to {unknown}"),
         }
     }
+}
+
+#[track_caller]
+fn created_at_all(answer: &Answer) {
+    assert_eq!(answer.status, 201, "{}", answer.text());
 }
 
 /// The id in the answer of a creation.
@@ -440,12 +576,19 @@ async fn no_route_is_forgotten() {
         "/api/v1/products/by-slug/a",
         "/api/v1/categories",
         "/api/v1/categories/1",
+        "/api/v1/cart",
+        "/api/v1/orders",
+        "/api/v1/orders/1",
+        "/api/v1/orders/1/confirmation",
+        "/api/v1/cep/01310100",
+        "/api/v1/products/1/availability",
         // Content addressed: no change can make it stale.
         "/images/a.svg",
     ];
     let read: Vec<Route> =
         sample.iter().map(|path| Route::find(path).unwrap_or_else(|| panic!("{path}")).0).collect();
-    let cached = |route: &&Route| matches!(route.spec().source, Source::Shared | Source::Own);
+    let cached =
+        |route: &&Route| matches!(route.spec().source, Source::Shared | Source::Own | Source::Shopper);
     for route in Route::ALL.iter().filter(cached) {
         assert!(read.contains(route), "{} is cached and read by no test", route.spec().template);
     }

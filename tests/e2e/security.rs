@@ -1,10 +1,11 @@
-//! The attacks of the product's threat list, rows X1 to X37, X57 to X59 and X74: one table, one function per row,
+//! The attacks of the product's threat list, rows X1 to X37, X57 to X68 and X70 to X74: one table, one function per row,
 //! one shop for all of them.
 //!
 //! Each row says what is tried and asserts the answer it must get. Rows that this system cannot be asked over HTTP
 //! point to the test that does ask.
 
 mod cache;
+mod money;
 mod objects;
 mod passwords;
 mod sessions;
@@ -84,6 +85,19 @@ rows! {
     "X57" "poisoning the cache" => cache::x57,
     "X58" "two users, one URL, ten thousand times" => cache::x58,
     "X59" "an entry copied to another user's key" => cache::x59,
+    "X60" "two hundred checkouts of the last unit" => money::x60,
+    "X61" "two hundred uses of a coupon for one" => money::x61,
+    "X62" "the cart and the prices change during the checkout" => money::x62,
+    "X63" "one order paid in twenty tabs" => money::x63,
+    "X64" "a hundred refunds of everything" => money::x64,
+    "X65" "odd quantities, and prices that the client names" => money::x65,
+    "X66" "steps of the checkout left out or mixed up" => money::x66,
+    "X67" "one key a thousand times, and keys of odd shapes" => money::x67,
+    "X68" "stock held and never paid for" => money::x68,
+    "X70" "forged, late and endless words of the provider" => money::x70,
+    "X71" "one word of the provider a thousand times" => money::x71,
+    "X72" "a word of another amount and currency" => money::x72,
+    "X73" "a word about a payment that is not ours" => money::x73,
     "X74" "one slot sixty-four times, and events out of time" => objects::x74,
 }
 
@@ -122,7 +136,7 @@ async fn every_row_gets_the_answer_it_must_get() {
 #[test]
 fn no_row_is_left_out() {
     let expected: Vec<String> =
-        (1..=37).chain(57..=59).chain([74]).map(|number| format!("X{number}")).collect();
+        (1..=37).chain(57..=68).chain(70..=74).map(|number| format!("X{number}")).collect();
     let there: Vec<&str> = ROWS.iter().map(|(name, ..)| *name).collect();
     assert_eq!(there, expected);
 }

@@ -27,6 +27,8 @@ pub(crate) enum Service {
     Accounts,
     Agenda,
     Notifications,
+    Orders,
+    Sandbox,
     Gateway(usize),
 }
 
@@ -39,6 +41,8 @@ impl Service {
             Self::Accounts => "accounts",
             Self::Agenda => "agenda",
             Self::Notifications => "notifications",
+            Self::Orders => "orders",
+            Self::Sandbox => "payments-sandbox",
             Self::Gateway(_) => "gateway",
         }
     }
@@ -80,6 +84,12 @@ impl Default for Options {
     }
 }
 
+const SANDBOX_SECRET: &str = "sk_test_shop";
+/// What the provider signs its words with.
+pub(crate) const WEBHOOK_SECRET: &str = "whsec_shop";
+/// Of each variant that is sold.
+pub(crate) const ON_HAND: i32 = 1_000;
+
 struct Process {
     environment: Vec<(&'static str, String)>,
     child: Option<Child>,
@@ -93,7 +103,11 @@ pub(crate) struct Shop {
     pub(crate) accounts_database: testkit::TestDatabase,
     /// Of the agenda and of the notifications, in a shop with everybody.
     pub(crate) people_databases: Option<(testkit::TestDatabase, testkit::TestDatabase)>,
+    /// Of the orders, in a shop with everybody.
+    pub(crate) orders_database: Option<testkit::TestDatabase>,
     pub(crate) keys: testkit::jwt::TestKeys,
+    /// Where the payment provider answers.
+    pub(crate) sandbox: SocketAddr,
     processes: HashMap<Service, Process>,
     gateways: Vec<SocketAddr>,
     folder: tempfile::TempDir,
@@ -133,12 +147,20 @@ impl Shop {
             // Whoever tests sign tokens for; only people who exist are told anything.
             crate::accounts::people(&mut accounts_database.admin().await, 2..=1_300).await;
         }
+        let orders_database = match options.cast {
+            Cast::Sellers => None,
+            Cast::Everybody => Some(testkit::database("orders", &orders::MIGRATOR).await),
+        };
+        if let Some(orders) = &orders_database {
+            stock_up(&database, orders).await;
+        }
         let keys = testkit::jwt::key_set();
         let [catalog_grpc, metrics_grpc, invalidator_grpc, accounts_grpc, agenda_grpc, notifications_grpc] =
             free_addresses();
+        let [orders_grpc, sandbox] = free_addresses();
         let relays = match options.cast {
             Cast::Sellers => "catalog,accounts",
-            Cast::Everybody => "catalog,accounts,agenda,notifications",
+            Cast::Everybody => "catalog,accounts,agenda,notifications,orders",
         };
         let mut catalog_proxy = None;
         if let Some(delay) = options.catalog_answers_late_by {
@@ -159,6 +181,7 @@ impl Shop {
             ("MESTRES_ACCOUNTS_URL", format!("http://{accounts_grpc}")),
             ("MESTRES_AGENDA_URL", format!("http://{agenda_grpc}")),
             ("MESTRES_NOTIFICATIONS_URL", format!("http://{notifications_grpc}")),
+            ("MESTRES_ORDERS_URL", format!("http://{orders_grpc}")),
             (
                 "MESTRES_CATALOG_URL",
                 format!("http://{}", catalog_proxy.as_ref().map_or(catalog_grpc, FaultProxy::addr)),
@@ -210,6 +233,21 @@ impl Shop {
                 ],
             ));
         }
+        if let Some(orders) = &orders_database {
+            services.push((
+                Service::Orders,
+                vec![
+                    ("MESTRES_GRPC_ADDR", orders_grpc.to_string()),
+                    ("MESTRES_DATABASE_URL", orders.url.clone()),
+                    ("MESTRES_DATABASE_POOL_SIZE", "16".to_owned()),
+                    ("MESTRES_ASSERTION_KEY_FILE", assertion_key(&keys, "orders")),
+                    ("MESTRES_PAYMENTS_PROVIDER", "sandbox".to_owned()),
+                    ("MESTRES_PAYMENTS_URL", format!("http://{sandbox}")),
+                    ("MESTRES_PAYMENTS_SECRET", SANDBOX_SECRET.to_owned()),
+                    ("MESTRES_PAYMENTS_WEBHOOK_SECRETS", WEBHOOK_SECRET.to_owned()),
+                ],
+            ));
+        }
         let mut gateways = Vec::new();
         for index in 0..options.gateways + options.uncached_gateways {
             let [address] = free_addresses();
@@ -225,13 +263,27 @@ impl Shop {
                 ],
             ));
         }
+        if orders_database.is_some() {
+            let webhooks = format!("http://{}/api/v1/payments/webhooks/sandbox", gateways[0]);
+            services.push((
+                Service::Sandbox,
+                vec![
+                    ("MESTRES_SANDBOX_ADDR", sandbox.to_string()),
+                    ("MESTRES_SANDBOX_WEBHOOK_URL", webhooks),
+                    ("MESTRES_SANDBOX_SECRET", SANDBOX_SECRET.to_owned()),
+                    ("MESTRES_SANDBOX_WEBHOOK_SECRET", WEBHOOK_SECRET.to_owned()),
+                ],
+            ));
+        }
         let mut shop = Self {
             redis,
             nats,
             database,
             accounts_database,
             people_databases,
+            orders_database,
             keys,
+            sandbox,
             processes: HashMap::new(),
             gateways,
             folder: tempfile::tempdir().unwrap(),
@@ -391,6 +443,24 @@ impl Drop for Shop {
             }
         }
     }
+}
+
+/// Stock of every variant of the catalog.
+async fn stock_up(catalog: &testkit::TestDatabase, orders: &testkit::TestDatabase) {
+    let variants: Vec<(i64, i64)> = sqlx::query_as("SELECT id, product_id FROM catalog.variants")
+        .fetch_all(&mut catalog.admin().await)
+        .await
+        .unwrap();
+    let (ids, products): (Vec<i64>, Vec<i64>) = variants.into_iter().unzip();
+    sqlx::query(
+        "INSERT INTO orders.stock_levels (variant_id, product_id, on_hand) SELECT v, p, $3 FROM unnest($1, $2) AS u (v, p)",
+    )
+    .bind(ids)
+    .bind(products)
+    .bind(ON_HAND)
+    .execute(&mut orders.admin().await)
+    .await
+    .unwrap();
 }
 
 /// The file with the key that `issuer` signs its assertions with.

@@ -47,7 +47,8 @@ const STEPS: [Step; 9] = [
         work: Work::Command,
     },
     Step { name: "build of the tests", command: "cargo test --no-run", work: Work::Command },
-    Step { name: "tests", command: "cargo test", work: Work::Command },
+    // To the end: one run tells of every failure.
+    Step { name: "tests", command: "cargo test --no-fail-fast", work: Work::Command },
     // `cargo test` leaves them out, so that it needs nothing that only chores need.
     Step { name: "tests of the chores", command: "cargo test --workspace --bin xtask", work: Work::Command },
 ];
