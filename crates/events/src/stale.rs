@@ -138,7 +138,7 @@ impl Changed {
         for column in columns {
             match column.as_str() {
                 // Shown with the product itself, which has its own tag.
-                "slug" | "images" | "category_id" | "is_active" | "is_featured" | "version"
+                "slug" | "images" | "variants" | "category_id" | "is_active" | "is_featured" | "version"
                 | "updated_at" => {}
                 "description" => changed.texts = true,
                 "price" | "price_min_amount" | "price_max_amount" => changed.price = true,
@@ -316,6 +316,7 @@ mod tests {
         let own = ["product:42", "product:slug:bourbon"];
         check(Fact::ProductUpdated(update(&[])), &own);
         check(Fact::ProductUpdated(update(&["images"])), &own);
+        check(Fact::ProductUpdated(update(&["variants"])), &own);
         check(
             Fact::ProductUpdated(update(&["description"])),
             &["product:42", "product:slug:bourbon", "search:all", "suggest"],

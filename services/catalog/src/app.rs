@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bootstrap::{Health, Shutdown, grpc, internal_http};
-use events::{Relay, RelayConfig};
+use events::{Consumer, Relay, RelayConfig};
 use latency::{Recorder, Reporter, grpc::TimingLayer};
 use proto::catalog::v1::catalog_service_server::CatalogServiceServer;
 use rls::{Assertions, Database, DatabaseConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::consumers::{sales, stock};
 use crate::domain::cursor::CursorKey;
 use crate::grpc::CatalogGrpc;
+use crate::popularity;
 
 const SERVICE: &str = "catalog";
 /// Slower calls are reported as slow.
@@ -23,6 +26,8 @@ const CALL_THRESHOLD: Duration = Duration::from_millis(100);
 const PING_DEADLINE: Duration = Duration::from_millis(800);
 /// How long idle connections may take to close when the process ends.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+/// How long work under way may take when the process ends: what is not finished comes again.
+const FINISH_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A catalog process: bound, not serving yet.
 #[derive(Debug)]
@@ -103,7 +108,7 @@ impl App {
             database_url: config.database_url.clone(),
             stream_replicas: config.stream_replicas,
         };
-        let relay = Relay::new(outbox, db.clone(), nats);
+        let relay = Relay::new(outbox, db.clone(), nats.clone());
         let relay = tokio::spawn(relay.run(served.clone()));
         let reporter = match &config.metrics_url {
             Some(url) => {
@@ -125,6 +130,21 @@ impl App {
             None => None,
         };
 
+        // What works by itself until the process drains.
+        let workers = TaskTracker::new();
+        let bands = Consumer::ordered(stock::config(), nats.clone(), db.clone());
+        let (stocked, stop) = (db.clone(), shutdown.drain.clone());
+        workers.spawn(async move {
+            bands.run(stop, move |delivery| stock::handle(stocked.clone(), delivery)).await
+        });
+        let orders = Consumer::new(sales::config(), nats);
+        let (sold, stop) = (db.clone(), shutdown.drain.clone());
+        workers.spawn(async move {
+            orders.run(stop, move |delivery| sales::handle(sold.clone(), delivery)).await
+        });
+        workers.spawn(popularity::keep_counted(db.clone(), config.count_sales_every, shutdown.drain.clone()));
+        workers.close();
+
         let gauges = reporter.as_ref().map(Reporter::gauges);
         let (measured, timed) = (db.clone(), recorder.clone());
         let metrics = move || {
@@ -144,6 +164,9 @@ impl App {
             internal_http::serve(internal, health, metrics, shutdown),
         );
 
+        if tokio::time::timeout(FINISH_DEADLINE, workers.wait()).await.is_err() {
+            tracing::warn!("work was still under way when the service stopped");
+        }
         served.cancel();
         relay.await.context("the relay panicked")?;
         if let Some(reporter) = reporter {

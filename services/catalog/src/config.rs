@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bootstrap::config::{self, ConfigError};
 
@@ -28,6 +29,8 @@ pub struct Config {
     pub instance: String,
     /// `MESTRES_TOKEN_KEY`: 64 hexadecimal digits, the same in all processes; signs cursors.
     pub token_key: [u8; 32],
+    /// How often sales are counted into the popularity of products. Not a variable: tests count more often.
+    pub count_sales_every: Duration,
 }
 
 impl Config {
@@ -52,6 +55,7 @@ impl Config {
             instance: config::instance(),
             token_key: key(&config::required(TOKEN_KEY)?)
                 .ok_or_else(|| ConfigError::invalid_secret(TOKEN_KEY, "64 hexadecimal digits"))?,
+            count_sales_every: Duration::from_secs(60),
         })
     }
 }

@@ -127,6 +127,16 @@ impl StockBand {
             Self::Out => "out",
         }
     }
+
+    /// Reads one of the three words.
+    pub(crate) fn parse(field: &str, word: &str) -> Result<Self, Invalid> {
+        match word {
+            "in" => Ok(Self::In),
+            "low" => Ok(Self::Low),
+            "out" => Ok(Self::Out),
+            _ => Err(Invalid::value(field, "must be in, low or out")),
+        }
+    }
 }
 
 /// How dark the beans are roasted.

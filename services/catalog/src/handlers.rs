@@ -73,12 +73,12 @@ impl Call {
 struct Editor(Caller);
 
 /// The clock, as finely as the database keeps it.
-fn now() -> OffsetDateTime {
+pub(crate) fn now() -> OffsetDateTime {
     let now = OffsetDateTime::now_utc();
     now.replace_nanosecond(now.microsecond() * 1_000).expect("a whole microsecond is a valid nanosecond")
 }
 
 /// Writes the event into the outbox of the transaction that makes it true.
-async fn record(tx: &mut Tx, event: &events::Event) -> Result<(), Error> {
+pub(crate) async fn record(tx: &mut Tx, event: &events::Event) -> Result<(), Error> {
     events::record(tx, event).await.map_err(|error| Error::Database(DatabaseError::from(error)))
 }

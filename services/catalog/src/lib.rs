@@ -21,10 +21,12 @@
 
 mod app;
 mod config;
+mod consumers;
 mod domain;
 mod error;
 mod grpc;
 mod handlers;
+mod popularity;
 pub mod seed;
 mod store;
 mod wire;

@@ -13,8 +13,9 @@ use rls::{Caller, Class, Database, DatabaseConfig};
 use time::{OffsetDateTime, Time};
 
 use crate::{
+    domain::StockBand,
     error::Error,
-    store::load::{self, SeedBatch},
+    store::load::{self, SeedBatch, Stocked},
 };
 
 /// How many products one statement loads.
@@ -36,6 +37,45 @@ pub struct Loaded {
     pub categories: usize,
     /// Whether this call put them there.
     pub fresh: bool,
+}
+
+/// How much of a variant the demo shop has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stock {
+    /// The variant.
+    pub variant_id: i64,
+    /// Its product.
+    pub product_id: i64,
+    /// Pieces on hand: none, at most five where the catalog says that few are left, hundreds elsewhere.
+    pub on_hand: i32,
+}
+
+/// What the demo shop has on hand, by ascending variant: quantities that agree with the bands that the catalog
+/// shows. `database_url` is the service's own login.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn stock(database_url: &str) -> anyhow::Result<Vec<Stock>> {
+    let mut config = DatabaseConfig::new(database_url);
+    config.acquire_timeout = ACQUIRE_WITHIN;
+    let database = Database::connect(&config).await.context("connecting to read the demo shop's stock")?;
+    let stocked = database
+        .run(&Caller::Service, Class::Worker, LOAD_DEADLINE, |tx| {
+            Box::pin(async move { Ok::<_, Error>(load::stocked(tx).await?) })
+        })
+        .await
+        .context("reading the demo shop's stock")?;
+    Ok(stocked.value.into_iter().map(on_hand).collect())
+}
+
+fn on_hand(of: Stocked) -> Stock {
+    let draw = i32::try_from(of.variant_id % 10).expect("a digit");
+    let on_hand = match of.stock_band {
+        StockBand::Out => 0,
+        StockBand::Low => 1 + draw / 2,
+        StockBand::In => 400 + 50 * draw,
+    };
+    Stock { variant_id: of.variant_id, product_id: of.product_id, on_hand }
 }
 
 /// Fills an empty catalog with `products` coffees and their categories; leaves any other as it is.

@@ -7,9 +7,11 @@ pub(crate) mod categories;
 pub(crate) mod images;
 pub(crate) mod listing;
 pub(crate) mod load;
+pub(crate) mod popularity;
 pub(crate) mod prices;
 pub(crate) mod products;
 pub(crate) mod quotes;
+pub(crate) mod stock;
 pub(crate) mod totals;
 
 /// The base price list of `migrations/0003_catalog.sql`.

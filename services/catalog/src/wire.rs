@@ -146,12 +146,11 @@ pub(crate) fn summary(summary: Summary, now: OffsetDateTime) -> pb::ProductSumma
 
 /// A product's page, as of `now`.
 pub(crate) fn product(detail: Detail, now: OffsetDateTime) -> pb::Product {
-    let stock_band = detail.summary.stock_band.clone();
     pb::Product {
         summary: Some(summary(detail.summary, now)),
         description: detail.description,
         attributes_json: detail.attributes_json,
-        variants: detail.variants.into_iter().map(|of_it| variant(of_it, stock_band.clone())).collect(),
+        variants: detail.variants.into_iter().map(variant).collect(),
         images: detail.images.into_iter().map(image).collect(),
         breadcrumbs: detail.breadcrumbs.into_iter().map(category_ref).collect(),
         updated_at: Some(timestamp(detail.updated_at)),
@@ -216,7 +215,7 @@ pub(crate) fn quote(quote: Quote) -> pb::QuotedVariant {
     }
 }
 
-fn variant(variant: Variant, stock_band: String) -> pb::Variant {
+fn variant(variant: Variant) -> pb::Variant {
     pb::Variant {
         id: variant.id,
         sku: variant.sku,
@@ -225,7 +224,7 @@ fn variant(variant: Variant, stock_band: String) -> pb::Variant {
         price: Some(price(variant.price, variant.currency)),
         weight_g: variant.weight_g,
         version: variant.version,
-        stock_band,
+        stock_band: variant.stock_band,
     }
 }
 

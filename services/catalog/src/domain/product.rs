@@ -212,6 +212,7 @@ pub(crate) struct Variant {
     pub(crate) price: Price,
     pub(crate) currency: String,
     pub(crate) weight_g: i32,
+    pub(crate) stock_band: String,
     pub(crate) version: i64,
 }
 

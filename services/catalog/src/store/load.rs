@@ -49,6 +49,7 @@ pub(crate) struct SeedProduct {
     pub(crate) created_at: OffsetDateTime,
     /// Orders featured products, most popular first.
     pub(crate) popularity: i64,
+    /// Of the product and of each variant.
     pub(crate) stock_band: StockBand,
     /// At least one; positions follow the order given, ids are assigned.
     pub(crate) variants: Vec<SeedVariant>,
@@ -96,6 +97,29 @@ pub(crate) struct SeedFile {
     pub(crate) sha256_hex: String,
     pub(crate) content_type: String,
     pub(crate) content: Vec<u8>,
+}
+
+/// How much of a variant a demo shop may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stocked {
+    pub(crate) variant_id: i64,
+    pub(crate) product_id: i64,
+    pub(crate) stock_band: StockBand,
+}
+
+/// The band of every variant, ascending.
+pub(crate) async fn stocked(tx: &mut Tx) -> Result<Vec<Stocked>, sqlx::Error> {
+    let rows = sqlx::query!("SELECT id, product_id, stock_band FROM variants ORDER BY id")
+        .fetch_all(&mut *tx.statement("SELECT stocked variants"))
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            // The table's check excludes what this refuses.
+            let stock_band = StockBand::parse("stock_band", &row.stock_band)
+                .map_err(|refusal| sqlx::Error::Decode(refusal.into()))?;
+            Ok(Stocked { variant_id: row.id, product_id: row.product_id, stock_band })
+        })
+        .collect()
 }
 
 /// Inserts the whole batch; categories, files and products that it names must be in it or there already.
@@ -217,12 +241,12 @@ async fn variants(tx: &mut Tx, products: &[SeedProduct]) -> Result<(), sqlx::Err
         "WITH given AS MATERIALIZED (
               SELECT *
                 FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[],
-                            $7::bigint[], $8::bigint[], $9::timestamptz[])
+                            $7::bigint[], $8::bigint[], $9::timestamptz[], $11::text[])
                      AS row (product_id, position, sku, name, options, weight_g,
-                             amount, compare_at_amount, valid_from)),
+                             amount, compare_at_amount, valid_from, stock_band)),
          made AS (
-              INSERT INTO variants (product_id, position, sku, name, options, weight_g)
-              SELECT product_id, position, sku, name, options::jsonb, weight_g FROM given
+              INSERT INTO variants (product_id, position, sku, name, options, weight_g, stock_band)
+              SELECT product_id, position, sku, name, options::jsonb, weight_g, stock_band FROM given
               ORDER BY product_id, position
               RETURNING id, sku),
          priced AS (
@@ -240,6 +264,7 @@ async fn variants(tx: &mut Tx, products: &[SeedProduct]) -> Result<(), sqlx::Err
         &column(&rows, |(_, _, v)| v.compare_at_amount) as &[Option<i64>],
         &column(&rows, |(p, _, _)| p.created_at),
         BASE_PRICE_LIST_ID,
+        &column(&rows, |(p, _, _)| p.stock_band.as_str()) as &[&str],
     )
     .execute(&mut *tx.statement("INSERT variants"))
     .await?;

@@ -130,7 +130,7 @@ async fn variants(tx: &mut Tx, product_id: i64) -> Result<Vec<Variant>, sqlx::Er
     let rows = sqlx::query!(
         r#"SELECT v.id, v.sku, v.name,
                   v.options::text     AS "options_json!",
-                  v.weight_g, v.version,
+                  v.weight_g, v.stock_band, v.version,
                   p.amount            AS "amount!: i64",
                   p.compare_at_amount AS "compare_at_amount?: i64",
                   p.currency          AS "currency!: String"
@@ -154,6 +154,7 @@ async fn variants(tx: &mut Tx, product_id: i64) -> Result<Vec<Variant>, sqlx::Er
             price: Price { amount: row.amount, compare_at: row.compare_at_amount },
             currency: row.currency,
             weight_g: row.weight_g,
+            stock_band: row.stock_band,
             version: row.version,
         })
         .collect())

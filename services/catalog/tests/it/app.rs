@@ -58,6 +58,7 @@ impl TestApp {
             metrics_url: None,
             instance: "test".to_owned(),
             token_key: [7; 32],
+            count_sales_every: Duration::from_millis(50),
         };
         let app = catalog::App::build(config).await.expect("the catalog starts");
         let (grpc_addr, internal_addr) = (app.grpc_addr(), app.internal_addr());

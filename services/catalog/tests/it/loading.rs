@@ -27,6 +27,30 @@ async fn a_loaded_shop_is_whole() {
     let file = app.get_image(Who::Anonymous, GetImageRequest { sha256 }).await.unwrap();
     assert_eq!(file.content_type, "image/svg+xml");
 
+    // Stock that agrees with every band that is shown.
+    let stock = catalog::seed::stock(&app.database.url).await.unwrap();
+    let bands: Vec<(i64, i64, String, String)> = sqlx::query_as(
+        "SELECT v.id, v.product_id, v.stock_band, p.stock_band
+           FROM variants v JOIN products p ON p.id = v.product_id ORDER BY v.id",
+    )
+    .fetch_all(&mut app.admin().await)
+    .await
+    .unwrap();
+    assert_eq!(stock.len(), bands.len());
+    for (stock, (variant, product, band, of_product)) in stock.iter().zip(&bands) {
+        assert_eq!((stock.variant_id, stock.product_id), (*variant, *product));
+        let agreed = match stock.on_hand {
+            0 => "out",
+            1..=5 => "low",
+            6.. => "in",
+            i32::MIN..0 => "impossible",
+        };
+        assert_eq!((band.as_str(), of_product.as_str()), (agreed, agreed), "{stock:?}");
+    }
+    for band in ["in", "low", "out"] {
+        assert!(bands.iter().any(|(.., of_product)| of_product == band), "{band}");
+    }
+
     // Once: a second load finds the first.
     let again = catalog::seed::load(&app.database.url, 5, |_| {}).await.unwrap();
     assert_eq!((again.products, again.fresh), (1_200, false));

@@ -6,7 +6,7 @@ use crate::app::{TestApp, Who, coffee, fields, summary};
 use proto::catalog::v1::*;
 use testkit::policies::Params;
 
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "categories",
     "products",
     "product_counts",
@@ -16,6 +16,7 @@ const TABLES: [&str; 11] = [
     "price_lists",
     "prices",
     "price_history",
+    "popularity_pending",
     "outbox",
     "inbox",
 ];
@@ -78,7 +79,7 @@ async fn buyers_see_what_is_active_and_nothing_that_hangs_on_the_rest() {
         ] {
             assert_eq!(rows(&mut buyer, table).await, Ok(1), "{role} {table}");
         }
-        for table in ["outbox", "inbox"] {
+        for table in ["popularity_pending", "outbox", "inbox"] {
             assert_eq!(rows(&mut buyer, table).await, Err(DENIED.into()), "{role} {table}");
         }
         let ids: Vec<i64> = sqlx::query_scalar(
@@ -122,6 +123,7 @@ fn a_column(table: &str) -> &'static str {
     match table {
         "product_counts" => "active",
         "image_files" => "content",
+        "popularity_pending" => "quantity",
         "prices" | "price_history" => "amount",
         "price_lists" => "code",
         "inbox" => "consumer",
@@ -137,7 +139,7 @@ async fn staff_see_everything_but_the_messages() {
     for table in ["categories", "products", "variants", "images", "price_lists", "price_history"] {
         assert_eq!(rows(&mut staff, table).await, Ok(2), "{table}");
     }
-    for table in ["outbox", "inbox"] {
+    for table in ["popularity_pending", "outbox", "inbox"] {
         assert_eq!(rows(&mut staff, table).await, Err(DENIED.into()), "{table}");
     }
     let mut service = acting_as(&app, "mc_service").await;
