@@ -92,7 +92,8 @@ impl Clause {
 }
 
 fn unquoted(text: &str) -> Option<&str> {
-    ['\'', '"'].into_iter().find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote))
+    let inner = ['\'', '"'].into_iter().find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote))?;
+    (!inner.contains(['\'', '"'])).then_some(inner)
 }
 
 impl World {
