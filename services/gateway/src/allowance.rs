@@ -63,6 +63,7 @@ impl Doorkeeper {
         let (limit, principal) = match user {
             // Whoever tries passwords is not yet anybody.
             _ if route.is_sign_in() => (Limit::Login, Principal::address(address)),
+            _ if route == Route::PaymentWebhook => (Limit::Provider, Principal::address(address)),
             Some(user) => (Limit::User, Principal::User(user)),
             None => (Limit::Public, Principal::address(address)),
         };
@@ -102,6 +103,7 @@ fn policy(limit: Limit) -> HeaderValue {
         Limit::Public => "\"public\";q=20;w=2",
         Limit::User => "\"user\";q=100;w=2",
         Limit::Login => "\"login\";q=5;w=5",
+        Limit::Provider => "\"provider\";q=1000;w=2",
     };
     HeaderValue::from_static(text)
 }
@@ -112,7 +114,7 @@ mod tests {
 
     #[test]
     fn the_policy_that_is_told_is_the_one_that_is_kept() {
-        for limit in [Limit::Public, Limit::User, Limit::Login] {
+        for limit in [Limit::Public, Limit::User, Limit::Login, Limit::Provider] {
             let told = format!("\"{}\";q={};w={}", limit.name(), limit.burst(), limit.window_s());
             assert_eq!(policy(limit).to_str().unwrap(), told);
         }

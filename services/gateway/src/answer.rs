@@ -279,6 +279,11 @@ impl Answer {
             Error::RateLimited { retry_after_s } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after_s));
             }
+            Error::Refused(refusal, _) => {
+                if let Some(seconds) = refusal.retry_after_s() {
+                    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+                }
+            }
             Error::Overloaded | Error::UpstreamUnavailable | Error::SessionCheckUnavailable => {
                 // Clients that were turned away together should not come back together.
                 headers.insert(RETRY_AFTER, HeaderValue::from(fastrand::u16(1..=3)));

@@ -22,28 +22,53 @@ use crate::sessions::{Rank, Stated};
 const LIFETIME_MAX_S: i64 = 3600;
 
 /// The caller of one request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Authenticated {
     pub(crate) caller: Caller,
     user: Option<AssertedUser>,
+    /// SHA-256 of the token that a guest shows.
+    guest: Option<[u8; 32]>,
     request_id: RequestId,
+}
+
+/// A guest's hash stays out of logs: it is as good as the cart.
+impl std::fmt::Debug for Authenticated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authenticated").field("caller", &self.caller).finish_non_exhaustive()
+    }
 }
 
 impl Authenticated {
     pub(crate) fn new(user: Option<AssertedUser>, request_id: RequestId) -> Self {
         let caller = user.as_ref().map_or(Caller::Anonymous, AssertedUser::caller);
-        Self { caller, user, request_id }
+        Self { caller, user, guest: None, request_id }
+    }
+
+    /// The guest whose token has this SHA-256, whoever else the request's sender may be.
+    pub(crate) fn guest(self, cart_token_sha256: [u8; 32]) -> Self {
+        let caller = Caller::Guest { cart_token_sha256 };
+        Self { caller, user: None, guest: Some(cart_token_sha256), ..self }
+    }
+
+    /// Whether somebody is signed in.
+    pub(crate) fn is_user(&self) -> bool {
+        self.user.is_some()
     }
 
     /// What proves the caller to the service named `audience`, for one call; nobody in particular needs none.
     pub(crate) fn assertion(&self, gate: &Gate, audience: &'static str) -> Option<String> {
-        let user = self.user.as_ref()?;
-        Some(gate.shared.asserter.user(audience, user, self.request_id.as_str()))
+        let (asserter, request_id) = (&gate.shared.asserter, self.request_id.as_str());
+        match (&self.user, &self.guest) {
+            (Some(user), _) => Some(asserter.user(audience, user, request_id)),
+            (None, Some(token_sha256)) => Some(asserter.guest(audience, token_sha256, request_id)),
+            (None, None) => None,
+        }
     }
 
     /// Whether the session has not ended since.
     pub(crate) fn session_holds(&self, gate: &Gate) -> bool {
-        let Some(user) = &self.user else { return false };
+        // A guest has no session: what the token opens, the service asks anew with every call.
+        let Some(user) = &self.user else { return self.guest.is_some() };
         let stated = Stated {
             user: user.id,
             rank: rank(user.role),
@@ -56,8 +81,11 @@ impl Authenticated {
 
     /// Asks accounts whether the session stands: for what outlives an access token.
     pub(crate) async fn session_stands(&self, gate: &Gate) -> Result<(), Error> {
-        let user = self.user.as_ref().ok_or(Error::Unauthenticated)?;
-        strict::rank_now(gate, user).await.map(drop)
+        match (&self.user, self.guest) {
+            (Some(user), _) => strict::rank_now(gate, user).await.map(drop),
+            (None, Some(_)) => Ok(()),
+            (None, None) => Err(Error::Unauthenticated),
+        }
     }
 
     /// Passes everyone who is signed in.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use actix_web::{HttpRequest, web};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
 use crate::error::{Error, Text};
 use crate::json::{self, Json};
 use crate::listener::Peer;
+use crate::repeat::Repeat;
 
 /// The largest body that any route accepts, in bytes.
 pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -27,6 +28,37 @@ pub(crate) fn is_announced(request: &HttpRequest) -> bool {
 
 /// The body of a request as JSON.
 pub(crate) async fn json(request: &HttpRequest, payload: web::Payload) -> Result<Json, Error> {
+    json::parse(&json_text(request, payload).await?)
+}
+
+/// The same for a body of up to a thousand rows.
+pub(crate) async fn json_rows(request: &HttpRequest, payload: web::Payload) -> Result<Json, Error> {
+    json::parse_rows(&json_text(request, payload).await?)
+}
+
+/// The body of a request as it is, of up to `bytes_max` bytes.
+pub(crate) async fn raw(
+    request: &HttpRequest,
+    payload: web::Payload,
+    bytes_max: usize,
+) -> Result<Bytes, Error> {
+    check_declared(request, bytes_max)?;
+    let read = read(request, payload, bytes_max);
+    let body = tokio::time::timeout(WAIT_MAX, read).await.unwrap_or(Err(Error::RequestTimeout))?;
+    Ok(body.freeze())
+}
+
+fn check_declared(request: &HttpRequest, bytes_max: usize) -> Result<(), Error> {
+    let length = request.headers().get(CONTENT_LENGTH);
+    let declared = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > bytes_max as u64) {
+        Err(Error::PayloadTooLarge)
+    } else {
+        Ok(())
+    }
+}
+
+async fn json_text(request: &HttpRequest, payload: web::Payload) -> Result<BytesMut, Error> {
     if request.headers().get(CONTENT_ENCODING).is_some_and(|coding| coding.as_bytes() != b"identity") {
         return Err(Error::UnsupportedMediaType(Text::fixed(
             "o corpo não pode vir comprimido",
@@ -40,17 +72,16 @@ pub(crate) async fn json(request: &HttpRequest, payload: web::Payload) -> Result
             "Content-Type must be application/json",
         )));
     }
-    let declared =
-        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
-        return Err(Error::PayloadTooLarge);
+    check_declared(request, BODY_BYTES_MAX)?;
+    let read = read(request, payload, BODY_BYTES_MAX);
+    let body = tokio::time::timeout(WAIT_MAX, read).await.unwrap_or(Err(Error::RequestTimeout))?;
+    if let Some(repeat) = Repeat::current() {
+        repeat.note_body(&body);
     }
-    let body =
-        tokio::time::timeout(WAIT_MAX, read(request, payload)).await.unwrap_or(Err(Error::RequestTimeout))?;
-    json::parse(&body)
+    Ok(body)
 }
 
-async fn read(request: &HttpRequest, mut payload: web::Payload) -> Result<BytesMut, Error> {
+async fn read(request: &HttpRequest, mut payload: web::Payload, bytes_max: usize) -> Result<BytesMut, Error> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let Ok(chunk) = chunk else {
@@ -61,7 +92,7 @@ async fn read(request: &HttpRequest, mut payload: web::Payload) -> Result<BytesM
                 Error::BadRequest("the body ended early or is not framed as HTTP asks")
             });
         };
-        if body.len() + chunk.len() > BODY_BYTES_MAX {
+        if body.len() + chunk.len() > bytes_max {
             return Err(Error::PayloadTooLarge);
         }
         body.extend_from_slice(&chunk);

@@ -6,16 +6,18 @@
 //! [`events::tags`], which the producers of purges use too. What belongs to one user is in `personal`.
 
 mod personal;
+mod shopping;
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use events::tags;
 use proto::catalog::v1::{CategoryRef, ProductSummary, Sort};
-use rls::UserId;
+use rls::{Caller, UserId};
 use tag_cache::{Class, Lookup, Tag, Token};
 
 pub use self::personal::{Form, Personal, Question, Shown, reported};
+pub use self::shopping::{ORDER_PARTS, ORDER_STATUSES, OrderList, ShopQuestion, Shopper, Shopping};
 use crate::error::Error;
 use crate::handlers::products::{self, PRODUCT_FIELDS};
 use crate::listing::{Category, Count, Listing, PER_PAGE_DEFAULT, Page, SUMMARY_FIELDS, is_slug};
@@ -58,6 +60,22 @@ pub enum Read {
     },
     /// Something of a signed-in user's own.
     Personal(Personal),
+    /// What of a product can be bought now.
+    Availability {
+        /// Which product.
+        product: i64,
+        /// Only this one of its variants.
+        variant: Option<i64>,
+        /// Where it would be sent to; needs a variant.
+        cep: Option<String>,
+    },
+    /// Where a postal code is.
+    Cep {
+        /// Eight digits.
+        cep: String,
+    },
+    /// Something of a user's or guest's own who shops.
+    Shopping(Shopping),
 }
 
 /// What a product is asked for by.
@@ -81,6 +99,9 @@ const WARM_SEARCHES: [&str; 4] = ["café", "premium", "especial", "arábica"];
 const MINUTES_5: Duration = Duration::from_secs(300);
 const MINUTES_30: Duration = Duration::from_secs(1800);
 const HOURS_2: Duration = Duration::from_secs(7200);
+/// Stock is told by tags too; this bounds what is shown when it moves all the time.
+const STOCK: Duration = Duration::from_secs(5);
+const DAY: Duration = Duration::from_secs(86_400);
 
 impl Read {
     /// Reads path segment and query of a cached route; `None` when the route is not cached for everybody.
@@ -113,9 +134,24 @@ impl Read {
                 Query::parse(query)?.finish()?;
                 Self::Image { sha256: image_hash(segment).ok_or(Error::NotFound)?.to_owned() }
             }
+            Route::Availability => availability(path_id(segment)?, query)?,
+            Route::Cep => {
+                Query::parse(query)?.finish()?;
+                Self::Cep { cep: cep(segment)? }
+            }
             _ => return Ok(None),
         };
         Ok(Some(read))
+    }
+
+    /// The same for a route that is cached for each who shops: `caller` is a user or a guest.
+    pub fn parse_shopping(
+        route: Route,
+        segment: &str,
+        query: &str,
+        caller: &Caller,
+    ) -> Result<Option<Self>, Error> {
+        Ok(Shopping::parse(route, segment, query, caller)?.map(Self::Shopping))
     }
 
     /// The same for a route that is cached for each user: `user` has proved who they are.
@@ -140,6 +176,9 @@ impl Read {
             Self::Category { id } => write!(key, "category:{id}"),
             Self::Image { sha256 } => write!(key, "image:{sha256}"),
             Self::Personal(personal) => personal.key(key),
+            Self::Availability { product, variant, cep } => availability_key(*product, *variant, cep, key),
+            Self::Cep { cep } => write!(key, "cep:{cep}"),
+            Self::Shopping(shopping) => shopping.key(key),
         };
     }
 
@@ -156,6 +195,9 @@ impl Read {
             Self::Categories | Self::Category { .. } => ("categories", Class::Relaxed, HOURS_2),
             Self::Image { .. } => ("images", Class::Relaxed, HOURS_2),
             Self::Personal(personal) => personal.rules(),
+            Self::Availability { .. } => ("availability", Class::Strict, STOCK),
+            Self::Cep { .. } => ("cep", Class::Relaxed, DAY),
+            Self::Shopping(shopping) => shopping.rules(),
         };
         Lookup { route, key, owner: self.owner(), class, fresh, token }
     }
@@ -164,6 +206,7 @@ impl Read {
     fn owner(&self) -> u64 {
         match self {
             Self::Personal(Personal { user: UserId(user), .. }) => user.cast_unsigned(),
+            Self::Shopping(shopping) => shopping.shopper.owner(),
             _ => EVERYBODY,
         }
     }
@@ -205,6 +248,14 @@ impl Read {
             // Content addressed: what a hash names never changes.
             Self::Image { sha256 } => vec![format!("image:{sha256}")],
             Self::Personal(personal) => personal.tags(),
+            Self::Availability { product, variant, cep } => {
+                let mut names = vec![tags::product(*product)];
+                names.extend(variant.map(tags::stock_variant));
+                names.extend(cep.is_some().then(tags::shipping));
+                names
+            }
+            Self::Cep { .. } => vec![tags::shipping()],
+            Self::Shopping(shopping) => shopping.tags(),
         };
         names.iter().map(|name| Tag::of(name)).collect()
     }
@@ -213,6 +264,7 @@ impl Read {
     pub fn vary(&self) -> &'static str {
         match self {
             Self::Personal(_) => "accept-encoding, authorization, cookie",
+            Self::Shopping(_) => "accept-encoding, authorization, cookie, x-cart-token, x-order-token",
             _ => "accept-encoding",
         }
     }
@@ -221,13 +273,15 @@ impl Read {
     pub fn cache_control(&self) -> &'static str {
         match self {
             Self::Image { .. } => "public, max-age=31536000, immutable",
-            Self::Personal(_) => "private, no-store",
+            Self::Personal(_) | Self::Shopping(_) => "private, no-store",
             Self::Products(_)
             | Self::Featured { .. }
             | Self::New { .. }
             | Self::Product { .. }
             | Self::Categories
-            | Self::Category { .. } => "public, max-age=0, must-revalidate",
+            | Self::Category { .. }
+            | Self::Availability { .. }
+            | Self::Cep { .. } => "public, max-age=0, must-revalidate",
         }
     }
 }
@@ -362,6 +416,37 @@ fn product_fields(query: &str) -> Result<Option<Subset>, Error> {
     let fields = query.subset("fields", PRODUCT_FIELDS)?.filter(all);
     query.finish()?;
     Ok(fields)
+}
+
+fn availability(product: i64, query: &str) -> Result<Read, Error> {
+    let mut query = Query::parse(query)?;
+    let variant = query.integer("variant_id", 1..=i64::MAX.unsigned_abs())?;
+    let cep = query.take("cep").map(|text| cep(&text)).transpose()?;
+    query.finish()?;
+    if cep.is_some() && variant.is_none() {
+        let (pt, en) = ("com cep é preciso dizer a variante", "with cep the variant must be named");
+        return Err(Error::parameter("variant_id", pt, en));
+    }
+    Ok(Read::Availability { product, variant: variant.map(u64::cast_signed), cep })
+}
+
+fn availability_key(
+    product: i64,
+    variant: Option<i64>,
+    cep: &Option<String>,
+    key: &mut String,
+) -> std::fmt::Result {
+    match variant {
+        Some(variant) => write!(key, "avail:variant:{variant}:product:{product}")?,
+        None => write!(key, "avail:product:{product}")?,
+    }
+    cep.as_ref().map_or(Ok(()), |cep| write!(key, ":cep:{cep}"))
+}
+
+/// Eight digits.
+fn cep(text: &str) -> Result<String, Error> {
+    let valid = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if valid { Ok(text.to_owned()) } else { Err(Error::parameter("cep", "oito dígitos", "eight digits")) }
 }
 
 /// An id in a path. What could never have been meant as one is a path that does not exist.

@@ -33,6 +33,8 @@ pub struct Config {
     pub agenda_url: String,
     /// `MESTRES_NOTIFICATIONS_URL`: by default `http://127.0.0.1:50056`.
     pub notifications_url: String,
+    /// `MESTRES_ORDERS_URL`: by default `http://127.0.0.1:50057`.
+    pub orders_url: String,
     /// `REDIS_URL`: the shared tier of the cache; none when unset.
     pub redis_url: Option<String>,
     /// `NATS_URL`: by default `nats://127.0.0.1:4222`.
@@ -87,6 +89,7 @@ impl Config {
             accounts_url: or("MESTRES_ACCOUNTS_URL", "http://127.0.0.1:50054"),
             agenda_url: or("MESTRES_AGENDA_URL", "http://127.0.0.1:50055"),
             notifications_url: or("MESTRES_NOTIFICATIONS_URL", "http://127.0.0.1:50056"),
+            orders_url: or("MESTRES_ORDERS_URL", "http://127.0.0.1:50057"),
             redis_url: optional("REDIS_URL"),
             nats_url: or("NATS_URL", "nats://127.0.0.1:4222"),
             cache: enabled(optional("REDIS_CACHE_ENABLED"))?,
@@ -149,6 +152,7 @@ impl std::fmt::Debug for Config {
             .field("accounts_url", &self.accounts_url)
             .field("agenda_url", &self.agenda_url)
             .field("notifications_url", &self.notifications_url)
+            .field("orders_url", &self.orders_url)
             .field("cache", &self.cache)
             .field("instance", &self.instance)
             .finish_non_exhaustive()

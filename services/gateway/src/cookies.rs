@@ -7,6 +7,7 @@
 use actix_web::http::header::{COOKIE, HeaderMap, HeaderValue};
 
 use crate::error::Error;
+use crate::gate::Hsts;
 
 /// The access token.
 pub(crate) const ACCESS: &str = "__Host-auth-token";
@@ -17,11 +18,19 @@ pub(crate) const REFRESH: &str = "__Secure-refresh";
 /// What a known device is recognised by.
 pub(crate) const DEVICE: &str = "__Host-device";
 
+/// A visitor's cart, where answers go by TLS only.
+const CART: &str = "__Host-cart-token";
+/// The same where they do not: the prefix would keep browsers from it.
+const CART_PLAIN: &str = "cart-token";
+
 /// Name and value of one cookie: what browsers keep, and more than any of ours.
 const PAIR_BYTES_MAX: usize = 4096;
 /// A refresh token dies after thirty days, used or not.
 const REFRESH_MAX_AGE_S: u32 = 30 * 24 * 3600;
 const DEVICE_MAX_AGE_S: u32 = 365 * 24 * 3600;
+
+/// For how long a visitor's cart is kept.
+const CART_MAX_AGE_S: u32 = 7 * 24 * 3600;
 
 /// The value of one of our cookies.
 ///
@@ -76,6 +85,33 @@ pub(crate) fn refresh(token: &str) -> Result<HeaderValue, Error> {
 /// Sets what the device is recognised by.
 pub(crate) fn device(value: &str) -> Result<HeaderValue, Error> {
     set(&format!("{DEVICE}={value}; Path=/; Max-Age={DEVICE_MAX_AGE_S}; Secure; HttpOnly; SameSite=Strict"))
+}
+
+/// The name of the cookie of a visitor's cart.
+pub(crate) const fn cart_name(hsts: Hsts) -> &'static str {
+    match hsts {
+        Hsts::Send => CART,
+        Hsts::Omit => CART_PLAIN,
+    }
+}
+
+/// Sets the token of a visitor's cart.
+pub(crate) fn cart(token: &str, hsts: Hsts) -> Result<HeaderValue, Error> {
+    let (name, secure) = (cart_name(hsts), secure(hsts));
+    set(&format!("{name}={token}; Path=/; Max-Age={CART_MAX_AGE_S}{secure}; HttpOnly; SameSite=Lax"))
+}
+
+/// Removes it.
+pub(crate) fn cart_cleared(hsts: Hsts) -> Result<HeaderValue, Error> {
+    let (name, secure) = (cart_name(hsts), secure(hsts));
+    set(&format!("{name}=; Path=/; Max-Age=0{secure}; HttpOnly; SameSite=Lax"))
+}
+
+const fn secure(hsts: Hsts) -> &'static str {
+    match hsts {
+        Hsts::Send => "; Secure",
+        Hsts::Omit => "",
+    }
 }
 
 /// Removes access and refresh token. The device stays known.
@@ -134,6 +170,8 @@ mod tests {
             (refresh("t").unwrap(), "__Secure-refresh=t", "; Path=/api/v1/auth;"),
             (device("t").unwrap(), "__Host-device=t", "; Path=/;"),
             (cleared()[0].clone(), "__Host-auth-token=", "; Path=/;"),
+            (cart("t", Hsts::Send).unwrap(), "__Host-cart-token=t", "; Path=/;"),
+            (cart_cleared(Hsts::Send).unwrap(), "__Host-cart-token=;", "; Path=/;"),
             (cleared()[1].clone(), "__Secure-refresh=", "; Path=/api/v1/auth;"),
         ] {
             let cookie = cookie.to_str().unwrap();

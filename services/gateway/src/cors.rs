@@ -16,10 +16,10 @@ use crate::answer::{Answer, Headers, Payload};
 
 /// Request headers that a page of a listed origin may set.
 const ALLOWED_HEADERS: &str = "authorization, content-type, accept-language, if-match, if-none-match, \
-     idempotency-key, last-event-id, x-cache-token, x-request-id";
+     idempotency-key, last-event-id, x-cache-token, x-cart-token, x-order-token, x-request-id";
 /// Answer headers that it may read beyond the harmless ones.
-const EXPOSED_HEADERS: &str = "etag, link, location, ratelimit, ratelimit-policy, retry-after, server-timing, \
-     x-cache, x-cache-hit, x-cache-token, x-limit, x-page, x-request-id, x-response-time, x-total-count, \
+const EXPOSED_HEADERS: &str = "etag, idempotent-replayed, link, location, ratelimit, ratelimit-policy, retry-after, server-timing, \
+     x-cache, x-cache-hit, x-cache-token, x-cart-token, x-limit, x-page, x-request-id, x-response-time, x-total-count, \
      x-unread-count";
 /// Seconds for which a browser need not ask again.
 const PREFLIGHT_MAX_AGE: &str = "600";

@@ -1,11 +1,15 @@
 //! What can go wrong with a request, and the one place that turns it, or a gRPC status, into an answer.
 
+mod refusal;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use tonic::Code;
+
+pub use self::refusal::{LineError, Refusal};
 
 /// A sentence in both languages of the interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +121,23 @@ pub enum Error {
     /// `If-Match` is missing.
     #[error("precondition required")]
     PreconditionRequired,
+    /// `Idempotency-Key` is missing.
+    #[error("an idempotency key is required")]
+    IdempotencyKeyRequired,
+    /// As things stand it cannot be done.
+    #[error("refused: {}", .0.kind().1)]
+    Refused(Refusal, Vec<LineError>),
+    /// The provider of payments says no.
+    #[error("the payment was declined")]
+    PaymentDeclined {
+        /// In the provider's words, machine-readable.
+        decline_code: Option<String>,
+        /// Whether another attempt with another card may succeed.
+        retryable: bool,
+    },
+    /// The words of a provider do not carry its signature, or not lately.
+    #[error("the signature is not good")]
+    InvalidSignature,
     /// The header section is larger than accepted.
     #[error("headers too large")]
     HeadersTooLarge,
@@ -197,6 +218,10 @@ impl Error {
             Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::Validation(_) => (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed"),
             Self::PreconditionRequired => (StatusCode::PRECONDITION_REQUIRED, "precondition_required"),
+            Self::IdempotencyKeyRequired => (StatusCode::PRECONDITION_REQUIRED, "precondition_required"),
+            Self::Refused(refusal, _) => refusal.kind(),
+            Self::PaymentDeclined { .. } => (StatusCode::PAYMENT_REQUIRED, "payment_declined"),
+            Self::InvalidSignature => (StatusCode::BAD_REQUEST, "invalid_signature"),
             Self::HeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Self::SessionCheckUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "session_check_unavailable"),
@@ -222,6 +247,9 @@ pub enum Call {
 const REASON: &str = "mc-reason";
 /// The field it is about.
 const FIELD: &str = "mc-field";
+/// Why a provider declined a payment, and whether another attempt may succeed.
+const DECLINE_CODE: &str = "mc-decline-code";
+const RETRYABLE: &str = "mc-retryable";
 /// When it is worth asking again, in milliseconds.
 const RETRY_AFTER: &str = "mc-retry-after-ms";
 
@@ -248,11 +276,23 @@ impl Error {
             }
             None => {}
         }
+        if reason == Some("payment_declined") {
+            let decline_code = metadata(DECLINE_CODE).or(field).filter(|code| !code.is_empty());
+            return Self::PaymentDeclined {
+                decline_code: decline_code.map(str::to_owned),
+                retryable: metadata(RETRYABLE) == Some("true"),
+            };
+        }
+        let lines = refusal::lines(status.metadata());
+        if let Some(refusal) = reason.and_then(Refusal::of) {
+            return Self::Refused(refusal, lines);
+        }
         match (status.code(), call) {
             (Code::InvalidArgument | Code::OutOfRange, _) if reason == Some("offset_too_deep") => {
                 Self::OffsetTooDeep
             }
             (Code::InvalidArgument, _) if reason == Some("invalid_token") => Self::InvalidToken,
+            (_, Call::Write) if reason == Some("invalid_signature") => Self::InvalidSignature,
             (Code::InvalidArgument | Code::OutOfRange, Call::Read) => Self::InvalidParameter {
                 name: Cow::Owned(field.map_or("query", parameter).to_owned()),
                 detail: detail(),
@@ -262,6 +302,7 @@ impl Error {
             }
             (Code::NotFound, _) => Self::NotFound,
             (Code::AlreadyExists, _) => Self::Conflict(field_error(reason.unwrap_or("taken"))),
+            (Code::Aborted, _) if !lines.is_empty() => Self::Refused(Refusal::Conflict, lines),
             (Code::Aborted, _) => Self::PreconditionFailed { current: None },
             (Code::PermissionDenied, _) if reason == Some("step_up_required") => Self::StepUpRequired,
             (Code::PermissionDenied, _) => Self::Forbidden,
@@ -307,6 +348,14 @@ impl From<tag_cache::FillFailed> for Error {
             tag_cache::FillFailed::Deadline => Self::Timeout,
             tag_cache::FillFailed::Aborted => Self::Internal,
         }
+    }
+}
+
+/// A test asked for it.
+impl From<failpoints::Injected> for Error {
+    fn from(injected: failpoints::Injected) -> Self {
+        tracing::warn!(error = %injected, "stopped where a test asked for it");
+        Self::UpstreamUnavailable
     }
 }
 

@@ -33,10 +33,11 @@ use crate::cookies;
 use crate::cors;
 use crate::error::Error;
 use crate::gate::{Gate, TOKEN_COOKIE, X_CACHE_TOKEN, X_REQUEST_ID};
-use crate::handlers::{self, Origin};
+use crate::handlers::{self, ORDERS, Origin};
 use crate::negotiation::{self, Accepted};
 use crate::observe;
 use crate::problem::Language;
+use crate::repeat::Repeat;
 use crate::routes::{Route, Source};
 
 /// Longer than any read: what happens beyond it is a bug, and must not hold a client.
@@ -140,6 +141,21 @@ where
                 });
                 Some(read)
             }
+            Source::Shopper => {
+                let caller = proven.map(|user| Authenticated::new(user, asked.request_id.clone()));
+                let (path, headers) = (request.path(), request.headers());
+                let of = |caller| self.gate.shopper_of(caller, path, query, request.method(), headers);
+                match caller.and_then(of) {
+                    Ok(Some(caller)) => {
+                        let read = Read::parse_shopping(route, segment, query, &caller.caller);
+                        Some(read.map(|read| (read, Some(caller))))
+                    }
+                    // Nobody's cart is empty, which a handler says.
+                    Ok(None) if route == Route::Cart => None,
+                    Ok(None) => Some(Err(Error::Unauthenticated)),
+                    Err(error) => Some(Err(error)),
+                }
+            }
             Source::Handler | Source::Probe => None,
         };
         match read {
@@ -148,6 +164,10 @@ where
             Some(Err(error)) => return answer_now(&self.gate, asked, &request, Err(error)),
             None => {}
         }
+        let repeat = match Repeat::of(route, request.method(), request.path(), request.headers()) {
+            Ok(repeat) => repeat,
+            Err(error) => return answer_now(&self.gate, asked, &request, Err(error)),
+        };
         let admission = if route.is_probe() { Ok(None) } else { self.gate.admit().map(Some) };
         let admission = match admission {
             Ok(admission) => admission,
@@ -160,15 +180,23 @@ where
         request.extensions_mut().insert(asked.request_id.clone());
         let edge = observe::edge(&request, Some(route));
         let facts = Facts::of(&request);
-        let handled = self.app.call(request).with_context(edge.context());
+        let context = match &repeat {
+            Some(repeat) => edge.context().with_value(repeat.clone()),
+            None => edge.context(),
+        };
+        let handled = self.app.call(request).with_context(context);
         let gate = Rc::clone(&self.gate);
         Either::Right(Box::pin(async move {
-            let handled = handled.await;
+            let handled = match failpoints::hit("gw.after_auth").await {
+                Ok(()) => handled.await,
+                Err(injected) => Err(Error::from(injected).into()),
+            };
             drop(admission);
             let response = match handled {
                 Ok(response) => Response::from(response),
                 Err(error) => Response::from(error.error_response()),
             };
+            asked.replayed = repeat.and_then(|repeat| repeat.replayed());
             Ok(facts.finish_app(&gate, asked, &edge, response).await)
         }))
     }
@@ -238,6 +266,7 @@ async fn fill(
     let fetch = {
         let assertion = match (&read, caller) {
             (Read::Personal(personal), Some(caller)) => caller.assertion(gate, personal.service()),
+            (Read::Shopping(_), Some(caller)) => caller.assertion(gate, ORDERS),
             _ => None,
         };
         let origin = Origin { upstream: gate.upstream().clone(), assertion };
@@ -334,7 +363,7 @@ fn complete<'p>(
     language: impl FnOnce() -> Language,
 ) -> Response<Body> {
     let route = asked.route();
-    let Asked { mut timing, request_id, origin, allowance, .. } = asked;
+    let Asked { mut timing, request_id, origin, allowance, replayed, .. } = asked;
     let (answer, token) = match answered {
         Ok((answer, token)) => match answer.absent {
             None => (answer, token),
@@ -343,7 +372,12 @@ fn complete<'p>(
                 (Answer { cache: Some(facts), ..problem }, token)
             }
         },
-        Err(error) => (Answer::problem(&error, language(), path(), request_id.as_str()), None),
+        Err(error) => {
+            // What was refused before is refused in the same words.
+            let first = replayed.as_ref().and_then(|replayed| replayed.request_id.as_deref());
+            let request_id = first.unwrap_or_else(|| request_id.as_str());
+            (Answer::problem(&error, language(), path(), request_id), None)
+        }
     };
     let state = answer.cache.as_ref().map_or(CacheState::None, CacheFacts::state);
     let status = answer.status;
@@ -356,6 +390,9 @@ fn complete<'p>(
     gate.shared.origins.write(&mut head.headers, origin);
     if let Some(allowance) = allowance {
         allowance.write(&mut head.headers);
+    }
+    if let Some(replayed) = replayed {
+        replayed.write(&mut head.headers);
     }
     if route.is_none_or(Route::is_api) && !head.headers.contains_key(X_CACHE_TOKEN) {
         let text = gate.shared.cache.token_header_for(token.as_ref());

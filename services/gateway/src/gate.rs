@@ -213,6 +213,7 @@ impl Gate {
         let task = async move {
             let (changed, receipts) = work.await?;
             let text = purge(&cache, &receipts).await;
+            failpoints::hit("gw.after_purge_before_answer").await?;
             Ok((changed, WriteToken { text, hsts }))
         };
         let task = task.with_context(opentelemetry::Context::current());

@@ -29,12 +29,17 @@
 //! "Not found" needs nothing: it is kept under the owner and the tags of the question.
 
 pub mod account;
+pub mod admin_coupons;
+pub mod admin_orders;
 pub mod admin_products;
+pub mod admin_stock;
 pub mod admin_users;
 pub mod admin_webhooks;
 pub mod agenda;
 pub mod auth;
+pub mod cart;
 pub mod categories;
+pub mod checkout;
 pub mod health;
 pub mod images;
 pub mod my_addresses;
@@ -44,20 +49,27 @@ pub mod my_sessions;
 pub mod notification_stream;
 pub mod notifications;
 pub mod openapi;
+pub mod order_stream;
+pub mod orders;
 pub mod password;
+pub mod payments;
 pub mod performance;
 pub mod products;
+pub mod shipping;
 pub mod totp;
 
 use bytes::Bytes;
 use serde::Serialize;
 use tag_cache::{Draft, Stamp, Tag};
 
-use crate::cache_policy::{Personal, Question, Read};
+use crate::cache_policy::{Personal, Question, Read, ShopQuestion, Shopping};
 use crate::error::Error;
 use crate::pages::Pages;
 use crate::representation::{Head, Kind, ListFacts};
 use crate::upstream::Upstream;
+
+/// Whom shoppers are asserted to.
+pub(crate) const ORDERS: &str = "orders";
 
 /// Whom a read asks, and as whom.
 #[derive(Debug, Clone)]
@@ -79,12 +91,22 @@ pub(crate) struct Found {
     kind: Kind,
     body: Bytes,
     facts: Option<ListFacts>,
+    keep: Keep,
+}
+
+/// Whether an answer may be given again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// Until one of its tags is purged.
+    UntilPurged,
+    /// It changes without any purge saying so.
+    Never,
 }
 
 impl Found {
     /// JSON as it is written.
     pub(crate) fn text(json: Vec<u8>) -> Self {
-        Self { kind: Kind::Json, body: Bytes::from(json), facts: None }
+        Self { kind: Kind::Json, body: Bytes::from(json), facts: None, keep: Keep::UntilPurged }
     }
 
     /// One value as JSON, bare.
@@ -100,7 +122,12 @@ impl Found {
 
     /// An iCalendar.
     pub(crate) fn calendar(text: String) -> Self {
-        Self { kind: Kind::Calendar, body: Bytes::from(text), facts: None }
+        Self { kind: Kind::Calendar, body: Bytes::from(text), facts: None, keep: Keep::UntilPurged }
+    }
+
+    /// The same for this request only.
+    pub(crate) fn for_now(self) -> Self {
+        Self { keep: Keep::Never, ..self }
     }
 
     fn head(&self) -> Bytes {
@@ -126,7 +153,10 @@ pub(crate) async fn fetch(read: Read, origin: Origin, stamp: Stamp) -> Result<Dr
         }
         Err(error) => return Err(error),
     };
-    Ok(stamp.draft(200, found.head(), found.body, tags))
+    Ok(match found.keep {
+        Keep::UntilPurged => stamp.draft(200, found.head(), found.body, tags),
+        Keep::Never => Draft::not_stored(200, found.head(), found.body),
+    })
 }
 
 async fn answer(read: &Read, origin: Origin, tags: &mut Vec<Tag>) -> Result<Found, Error> {
@@ -140,9 +170,14 @@ async fn answer(read: &Read, origin: Origin, tags: &mut Vec<Tag>) -> Result<Foun
         Read::Category { id } => categories::get(upstream, *id, tags).await?,
         Read::Image { sha256 } => {
             let body = images::get(upstream, sha256).await?;
-            return Ok(Found { kind: Kind::Svg, body, facts: None });
+            return Ok(Found { kind: Kind::Svg, body, facts: None, keep: Keep::UntilPurged });
         }
         Read::Personal(personal) => return own(personal, origin, tags).await,
+        Read::Availability { product, variant, cep } => {
+            return shipping::availability(origin, *product, *variant, cep.as_deref(), tags).await;
+        }
+        Read::Cep { cep } => return shipping::cep(origin, cep).await,
+        Read::Shopping(shopping) => return shoppers(shopping, origin, tags).await,
     };
     Ok(Found::text(json))
 }
@@ -163,5 +198,15 @@ async fn own(personal: &Personal, origin: Origin, tags: &mut Vec<Tag>) -> Result
         Question::Professional { id } => agenda::professionals::get(origin, *id).await,
         Question::Reports { pages, role } => agenda::reports::list(origin, *pages, *role).await,
         Question::Report { id } => agenda::reports::get(origin, *id, tags).await,
+    }
+}
+
+/// Something of a user's or guest's own who shops.
+async fn shoppers(shopping: &Shopping, origin: Origin, tags: &mut Vec<Tag>) -> Result<Found, Error> {
+    match &shopping.question {
+        ShopQuestion::Cart => cart::get(origin, tags).await,
+        ShopQuestion::Orders(list) => orders::list(origin, list).await,
+        ShopQuestion::Order { id, parts } => orders::get(origin, *id, *parts).await,
+        ShopQuestion::Confirmation { id } => orders::confirmation(origin, *id).await,
     }
 }

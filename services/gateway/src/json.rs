@@ -28,12 +28,24 @@ pub enum Json {
     Object(Vec<(String, Json)>),
 }
 
+/// The same of a body of rows: a thousand of them with all their members.
+pub const ROWS_KEYS_MAX: usize = 8_000;
+
 /// Parses one JSON text.
 pub fn parse(body: &[u8]) -> Result<Json, Error> {
+    parse_within(body, KEYS_MAX)
+}
+
+/// Parses one JSON text of many rows.
+pub fn parse_rows(body: &[u8]) -> Result<Json, Error> {
+    parse_within(body, ROWS_KEYS_MAX)
+}
+
+fn parse_within(body: &[u8], keys_max: usize) -> Result<Json, Error> {
     let malformed = |pt: String, en: String| Error::MalformedJson(Text { pt: pt.into(), en: en.into() });
     let text = std::str::from_utf8(body)
         .map_err(|error| malformed(format!("não é UTF-8: {error}"), format!("is not UTF-8: {error}")))?;
-    let limits = Limits { nodes: Cell::new(0), keys: Cell::new(0) };
+    let limits = Limits { nodes: Cell::new(0), keys: Cell::new(0), keys_max };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let parsed = Node { limits: &limits, depth: 0 }.deserialize(&mut deserializer);
     let parsed = parsed.and_then(|json| deserializer.end().map(|()| json));
@@ -46,6 +58,7 @@ pub fn parse(body: &[u8]) -> Result<Json, Error> {
 struct Limits {
     nodes: Cell<usize>,
     keys: Cell<usize>,
+    keys_max: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -130,8 +143,9 @@ impl<'de> Visitor<'de> for Node<'_> {
         let mut object: Vec<(String, Json)> = Vec::new();
         while let Some(name) = members.next_key::<String>()? {
             self.limits.keys.set(self.limits.keys.get() + 1);
-            if self.limits.keys.get() > KEYS_MAX {
-                return Err(A::Error::custom(format_args!("more than {KEYS_MAX} members")));
+            let keys_max = self.limits.keys_max;
+            if self.limits.keys.get() > keys_max {
+                return Err(A::Error::custom(format_args!("more than {keys_max} members")));
             }
             if object.iter().any(|(earlier, _)| *earlier == name) {
                 return Err(A::Error::custom("a member appears twice"));

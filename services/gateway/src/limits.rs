@@ -57,15 +57,22 @@ pub(crate) enum Limit {
     User,
     /// Attempts to sign in, per address whoever tries: 1 a second, 5 at once (S214, S220).
     Login,
+    /// What a provider of payments tells us, per address: 500 a second, 1,000 at once. It says everything again
+    /// until it is heard, and signs it.
+    Provider,
 }
 
 impl Limit {
+    /// All of them, in their order.
+    const ALL: [Self; 4] = [Self::Public, Self::User, Self::Login, Self::Provider];
+
     /// For the headers.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Public => "public",
             Self::User => "user",
             Self::Login => "login",
+            Self::Provider => "provider",
         }
     }
 
@@ -75,6 +82,7 @@ impl Limit {
             Self::Public => 20,
             Self::User => 100,
             Self::Login => 5,
+            Self::Provider => 1_000,
         }
     }
 
@@ -84,6 +92,7 @@ impl Limit {
             Self::Public => 100_000,
             Self::User => 20_000,
             Self::Login => 1_000_000,
+            Self::Provider => 2_000,
         }
     }
 
@@ -110,7 +119,7 @@ struct Inner {
     used: Mutex<Vec<Key>>,
     /// Among how many gateways a rate is divided: 1 while the fleet counts together.
     shares: AtomicU32,
-    refused: [AtomicU64; 3],
+    refused: [AtomicU64; Limit::ALL.len()],
     started: Instant,
 }
 
@@ -172,7 +181,7 @@ impl Limits {
     pub(crate) fn prometheus(&self, text: &mut String) {
         use std::fmt::Write as _;
         text.push_str("# TYPE rate_limited_total counter\n");
-        for limit in [Limit::Public, Limit::User, Limit::Login] {
+        for limit in Limit::ALL {
             let refused = self.inner.refused[limit as usize].load(Ordering::Relaxed);
             let _ = writeln!(text, "rate_limited_total{{limit=\"{}\"}} {refused}", limit.name());
         }

@@ -102,27 +102,7 @@ impl Listing {
     /// Takes the list's parameters out of a query that may have more.
     pub fn take(query: &mut Query<'_>) -> Result<Self, Error> {
         let search = query.take("search").map(|term| normalised(&term)).transpose()?.flatten();
-        let cursor = query.take("cursor");
-        let limit = query.integer("limit", 1..=PER_PAGE_MAX)?;
-        let per_page = query.integer("per_page", 1..=PER_PAGE_MAX)?;
-        let page = query.integer("page", 1..=u64::from(u32::MAX))?;
-        if limit.is_some() && per_page.is_some() {
-            return Err(Error::parameter("limit", "é o mesmo que per_page", "is the same as per_page"));
-        }
-        let per_page = limit.or(per_page).unwrap_or(u64::from(PER_PAGE_DEFAULT));
-        let page = match (cursor, page) {
-            (Some(_), Some(_)) => {
-                return Err(Error::parameter("page", "não combina com cursor", "does not go with cursor"));
-            }
-            (Some(cursor), None) => Page::Cursor(checked_cursor(cursor)?),
-            (None, page) => {
-                let page = page.unwrap_or(1);
-                if page.saturating_mul(per_page) > OFFSET_MAX {
-                    return Err(Error::OffsetTooDeep);
-                }
-                Page::Number(u32::try_from(page).expect("at most 10,000"))
-            }
-        };
+        let (page, per_page) = place(query)?;
         let category_id = query.integer("category_id", 1..=i64::MAX.unsigned_abs())?;
         let category = match (category_id, query.take("category")) {
             (Some(_), Some(_)) => {
@@ -170,7 +150,6 @@ impl Listing {
         let count = query.choice("count", &[("none", Count::Skip)])?.unwrap_or(Count::Total);
         let all = |chosen: &Subset| !(0..SUMMARY_FIELDS.len()).all(|field| chosen.contains(field));
         let fields = query.subset("fields", SUMMARY_FIELDS)?.filter(all);
-        let per_page = u32::try_from(per_page).expect("at most 100");
         Ok(Self { page, per_page, category, min_price, max_price, sort, search, count, fields })
     }
 
@@ -233,6 +212,32 @@ fn normalised(term: &str) -> Result<Option<String>, Error> {
         normal.extend(word.chars().flat_map(char::to_lowercase));
     }
     Ok((!normal.is_empty()).then_some(normal))
+}
+
+/// Takes where a page begins and how many rows it has: `page` or `cursor`, `per_page` or `limit`.
+pub(crate) fn place(query: &mut Query<'_>) -> Result<(Page, u32), Error> {
+    let cursor = query.take("cursor");
+    let limit = query.integer("limit", 1..=PER_PAGE_MAX)?;
+    let per_page = query.integer("per_page", 1..=PER_PAGE_MAX)?;
+    let page = query.integer("page", 1..=u64::from(u32::MAX))?;
+    if limit.is_some() && per_page.is_some() {
+        return Err(Error::parameter("limit", "é o mesmo que per_page", "is the same as per_page"));
+    }
+    let per_page = limit.or(per_page).unwrap_or(u64::from(PER_PAGE_DEFAULT));
+    let page = match (cursor, page) {
+        (Some(_), Some(_)) => {
+            return Err(Error::parameter("page", "não combina com cursor", "does not go with cursor"));
+        }
+        (Some(cursor), None) => Page::Cursor(checked_cursor(cursor)?),
+        (None, page) => {
+            let page = page.unwrap_or(1);
+            if page.saturating_mul(per_page) > OFFSET_MAX {
+                return Err(Error::OffsetTooDeep);
+            }
+            Page::Number(u32::try_from(page).expect("at most 10,000"))
+        }
+    };
+    Ok((page, u32::try_from(per_page).expect("at most 100")))
 }
 
 fn checked_cursor(cursor: Cow<'_, str>) -> Result<String, Error> {

@@ -99,7 +99,7 @@ impl EventFilter {
 }
 
 /// A moment of RFC 3339, to the millisecond: what keys and answers show is what is asked.
-fn moment(query: &mut Query<'_>, name: &'static str) -> Result<Option<OffsetDateTime>, Error> {
+pub(crate) fn moment(query: &mut Query<'_>, name: &'static str) -> Result<Option<OffsetDateTime>, Error> {
     let Some(text) = query.take(name) else { return Ok(None) };
     let refused = || {
         Error::parameter(

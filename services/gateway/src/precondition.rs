@@ -9,7 +9,7 @@ use crate::error::{Current, Error};
 use crate::negotiation::{EntityTag, tags};
 
 /// The entity tag of a version; `kind` is the one or two letters of the resource.
-pub(crate) fn version_tag(kind: &str, id: i64, version: i64) -> String {
+pub(crate) fn version_tag(kind: &str, id: impl std::fmt::Display, version: i64) -> String {
     format!("\"{kind}-{id}-v{version}\"")
 }
 
@@ -24,7 +24,14 @@ pub(crate) fn failed(current: Option<(String, Vec<u8>)>) -> Error {
 pub(crate) struct Precondition<'h> {
     header: &'h str,
     kind: &'static str,
-    id: i64,
+    name: Name<'h>,
+}
+
+/// What a resource is called.
+#[derive(Debug, Clone, Copy)]
+enum Name<'h> {
+    Id(i64),
+    Text(&'h str),
 }
 
 impl<'h> Precondition<'h> {
@@ -32,7 +39,17 @@ impl<'h> Precondition<'h> {
     pub(crate) fn of(headers: &'h HeaderMap, kind: &'static str, id: i64) -> Option<Self> {
         // What is not text names no version of ours.
         let header = headers.get(IF_MATCH)?.to_str().unwrap_or_default();
-        Some(Self { header, kind, id })
+        Some(Self { header, kind, name: Name::Id(id) })
+    }
+
+    /// The header, which must be there, for a resource that has a word for a name.
+    pub(crate) fn required_of(
+        headers: &'h HeaderMap,
+        kind: &'static str,
+        name: &'h str,
+    ) -> Result<Self, Error> {
+        let of = Self::of(headers, kind, 0).ok_or(Error::PreconditionRequired)?;
+        Ok(Self { name: Name::Text(name), ..of })
     }
 
     /// The header, which must be there.
@@ -58,9 +75,13 @@ impl<'h> Precondition<'h> {
     fn version_of(&self, tag: EntityTag<'_>) -> Option<i64> {
         let EntityTag::Strong(tag) = tag else { return None };
         let rest = tag.strip_prefix('"')?.strip_prefix(self.kind)?.strip_prefix('-')?;
-        let (id, version) = rest.strip_suffix('"')?.split_once("-v")?;
+        let (id, version) = rest.strip_suffix('"')?.rsplit_once("-v")?;
         let number = |text| crate::query::digits(text).and_then(|number| i64::try_from(number).ok());
-        number(version).filter(|_| number(id) == Some(self.id))
+        let named = match self.name {
+            Name::Id(expected) => number(id) == Some(expected),
+            Name::Text(expected) => id == expected,
+        };
+        number(version).filter(|_| named)
     }
 }
 
@@ -85,9 +106,12 @@ mod tests {
             ("\"0123456789abcdef0123456789abcdef\"", None, false),
             ("", None, false),
         ] {
-            let precondition = Precondition { header, kind: "u", id: 7 };
+            let precondition = Precondition { header, kind: "u", name: Name::Id(7) };
             assert_eq!(precondition.version(), version, "{header}");
             assert_eq!(precondition.names(3), names_three, "{header}");
         }
+        let coupon = |header| Precondition { header, kind: "cp", name: Name::Text("NATAL-v2") };
+        assert_eq!(coupon("\"cp-NATAL-v2-v3\"").version(), Some(3));
+        assert_eq!(coupon("\"cp-NATAL-v3\"").version(), None);
     }
 }

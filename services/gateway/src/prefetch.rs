@@ -91,16 +91,7 @@ impl Prefetch {
 
 /// Fills the first pages of somebody who has just signed in, behind their back: returns at once.
 pub(crate) fn user(gate: &Gate, user: &User, session_id: &str) {
-    let user = AssertedUser {
-        id: UserId(user.id),
-        role: match user.role() {
-            Role::Unspecified | Role::Customer => UserRole::Customer,
-            Role::Staff => UserRole::Staff,
-            Role::Admin => UserRole::Admin,
-        },
-        session_id: session_id.to_owned(),
-        auth_time: OffsetDateTime::now_utc().unix_timestamp(),
-    };
+    let user = signed_in(user, session_id);
     let shared = Arc::clone(&gate.shared);
     let counts = &shared.prefetch.inner;
     let Ok(place) = Arc::clone(&counts.places).try_acquire_owned() else {
@@ -118,6 +109,20 @@ pub(crate) fn user(gate: &Gate, user: &User, session_id: &str) {
         },
         &runtime,
     );
+}
+
+/// Somebody who has just proved who they are.
+pub(crate) fn signed_in(user: &User, session_id: &str) -> AssertedUser {
+    AssertedUser {
+        id: UserId(user.id),
+        role: match user.role() {
+            Role::Unspecified | Role::Customer => UserRole::Customer,
+            Role::Staff => UserRole::Staff,
+            Role::Admin => UserRole::Admin,
+        },
+        session_id: session_id.to_owned(),
+        auth_time: OffsetDateTime::now_utc().unix_timestamp(),
+    }
 }
 
 /// Fills the first pages of the users with the latest sessions, once, and ends.

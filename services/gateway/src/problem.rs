@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::error::{Error, Text};
+use crate::error::{Error, FieldError, LineError, Text};
+use crate::views::Money;
 
 /// Where the types of problems are explained.
 const TYPE_BASE: &str = "https://mestrescafe.com/problems/";
@@ -70,6 +71,10 @@ struct Document<'a> {
     errors: Vec<Field<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decline_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retryable: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -77,16 +82,38 @@ struct Field<'a> {
     pointer: &'a str,
     code: &'a str,
     detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    available: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<Money>,
+}
+
+impl<'a> Field<'a> {
+    fn of(field: &'a FieldError, language: Language) -> Self {
+        let FieldError { pointer, code, detail } = field;
+        Self { pointer, code, detail: language.of(detail), available: None, price: None }
+    }
+
+    fn of_line(line: &'a LineError, language: Language) -> Self {
+        let LineError { pointer, code, detail, available, unit_amount } = line;
+        let price = unit_amount.map(|amount| Money::of(amount, "BRL"));
+        Self { pointer, code, detail: language.of(detail), available: *available, price }
+    }
 }
 
 /// The document for `error`; `instance` is the request's path.
 pub fn document(error: &Error, language: Language, instance: &str, request_id: &str) -> Vec<u8> {
     let (title, detail) = texts(error);
     let (title, detail) = (language.of(&title), language.of(&detail));
-    let fields = match error {
-        Error::Validation(fields) => fields.as_slice(),
-        Error::Conflict(field) => std::slice::from_ref(field),
-        _ => &[],
+    let errors = match error {
+        Error::Validation(fields) => fields.iter().map(|field| Field::of(field, language)).collect(),
+        Error::Conflict(field) => vec![Field::of(field, language)],
+        Error::Refused(_, lines) => lines.iter().map(|line| Field::of_line(line, language)).collect(),
+        _ => Vec::new(),
+    };
+    let (decline_code, retryable) = match error {
+        Error::PaymentDeclined { decline_code, retryable } => (decline_code.as_deref(), Some(*retryable)),
+        _ => (None, None),
     };
     let document = Document {
         r#type: format!("{TYPE_BASE}{}", error.code().replace('_', "-")),
@@ -97,19 +124,15 @@ pub fn document(error: &Error, language: Language, instance: &str, request_id: &
         code: error.code(),
         error: title,
         request_id,
-        errors: fields
-            .iter()
-            .map(|field| Field {
-                pointer: &field.pointer,
-                code: &field.code,
-                detail: language.of(&field.detail),
-            })
-            .collect(),
+        errors,
         parameter: match error {
             Error::InvalidParameter { name, .. } => Some(name),
             Error::OffsetTooDeep => Some("page"),
+            Error::IdempotencyKeyRequired => Some("Idempotency-Key"),
             _ => None,
         },
+        decline_code,
+        retryable,
     };
     let mut json = serde_json::to_vec(&document).expect("strings and numbers always serialise");
     if let Error::PreconditionFailed { current: Some(current) } = error {
@@ -224,6 +247,22 @@ fn texts(error: &Error) -> (Text, Text) {
         Error::PreconditionRequired => both(
             ("If-Match obrigatório", "Precondition required"),
             ("envie em If-Match o ETag da versão lida", "send the ETag of the version read in If-Match"),
+        ),
+        Error::IdempotencyKeyRequired => both(
+            ("Idempotency-Key obrigatória", "Idempotency-Key required"),
+            (
+                "envie em Idempotency-Key um valor próprio desta operação, o mesmo a cada repetição",
+                "send a value of this operation's own in Idempotency-Key, the same for each repetition",
+            ),
+        ),
+        Error::Refused(refusal, _) => refusal.texts(),
+        Error::PaymentDeclined { .. } => both(
+            ("Pagamento recusado", "Payment declined"),
+            ("o pagamento foi recusado; nada foi cobrado", "the payment was declined; nothing was charged"),
+        ),
+        Error::InvalidSignature => both(
+            ("Assinatura inválida", "Invalid signature"),
+            ("a assinatura falta, não confere ou é antiga", "the signature is missing, wrong or too old"),
         ),
         Error::HeadersTooLarge => both(
             ("Cabeçalhos grandes demais", "Headers too large"),

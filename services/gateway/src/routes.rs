@@ -13,8 +13,9 @@ use actix_web::web::{self, ServiceConfig};
 pub(crate) use self::tree::Segments;
 use self::tree::TREE;
 use crate::handlers::{
-    admin_products, admin_users, admin_webhooks, agenda, auth, health, my_addresses, my_data, my_profile,
-    my_sessions, notification_stream, notifications, openapi, password, performance, totp,
+    admin_coupons, admin_orders, admin_products, admin_stock, admin_users, admin_webhooks, agenda, auth,
+    cart, checkout, health, my_addresses, my_data, my_profile, my_sessions, notification_stream,
+    notifications, openapi, order_stream, orders, password, payments, performance, shipping, totp,
 };
 
 /// What answers the `GET` of a route.
@@ -24,10 +25,23 @@ pub enum Source {
     Shared,
     /// The cache, for each signed-in user their own.
     Own,
+    /// The cache, for each user or guest who shops their own.
+    Shopper,
     /// A handler.
     Handler,
     /// A handler that probes ask: never refused for lack of room, never slowed by other work.
     Probe,
+}
+
+/// What an `Idempotency-Key` means to the `POST` and `PATCH` of a route; other methods take none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeats {
+    /// Nothing: the answer is a secret, which nobody keeps, or the repetition is somebody else's affair.
+    Never,
+    /// With it, the same request is done once.
+    May,
+    /// Without it, the request is refused.
+    Must,
 }
 
 /// What a route is: path, methods, the time beyond which an answer counts as slow (S20).
@@ -117,6 +131,28 @@ routes! {
     Notification            "/api/notifications/{id}"                 PUT_DELETE           Handler;
     NotificationsReadAll    "/api/notifications/read-all"             POST                 Handler;
 
+    Cart                    "/api/v1/cart"                            GET_DELETE           Shopper;
+    CartItems               "/api/v1/cart/items"                      POST                 Handler;
+    CartItem                "/api/v1/cart/items/{id}"                 PATCH_DELETE         Handler;
+    CartCoupon              "/api/v1/cart/coupon"                     PUT_DELETE           Handler;
+    CartMerge               "/api/v1/cart/merge"                      POST                 Handler;
+    Checkouts               "/api/v1/checkout"                        POST                 Handler;
+    Checkout                "/api/v1/checkout/{id}"                   GET                  Handler;
+    CheckoutPayments        "/api/v1/checkout/{id}/payments"          POST                 Handler;
+    CheckoutCancel          "/api/v1/checkout/{id}/cancel"            POST                 Handler;
+    Payment                 "/api/v1/payments/{id}"                   GET                  Handler;
+    PaymentWebhook          "/api/v1/payments/webhooks/{provider}"    POST                 Handler;
+    Orders                  "/api/v1/orders"                          GET                  Shopper;
+    Order                   "/api/v1/orders/{id}"                     GET                  Shopper;
+    OrderConfirmation       "/api/v1/orders/{id}/confirmation"        GET                  Shopper;
+    OrderCancel             "/api/v1/orders/{id}/cancel"              POST                 Handler;
+    OrderReturns            "/api/v1/orders/{id}/returns"             POST                 Handler;
+    OrderReorder            "/api/v1/orders/{id}/reorder"             POST                 Handler;
+    OrderEvents             "/api/v1/orders/{id}/events"              GET                  Handler;
+    ShippingQuotes          "/api/v1/shipping/quotes"                 POST                 Handler;
+    Cep                     "/api/v1/cep/{cep}"                       GET                  Shared;
+    Availability            "/api/v1/products/{id}/availability"      GET                  Shared;
+
     Me                      "/api/v1/me"                              GET_PATCH            Own;
     MyAddresses             "/api/v1/me/addresses"                    GET_POST             Own;
     MyAddress               "/api/v1/me/addresses/{id}"               PATCH_DELETE         Handler;
@@ -148,6 +184,15 @@ routes! {
     AdminWebhookSecret      "/api/v1/admin/webhooks/{id}/rotate-secret" POST               Handler;
     AdminWebhookDeliveries  "/api/v1/admin/webhooks/{id}/deliveries"  GET                  Handler;
     AdminWebhookRedelivery  "/api/v1/admin/webhooks/deliveries/{id}/redeliver" POST        Handler;
+    AdminOrders             "/api/v1/admin/orders"                    GET                  Handler;
+    AdminOrder              "/api/v1/admin/orders/{id}"               GET_PATCH            Handler;
+    AdminOrderRefunds       "/api/v1/admin/orders/{id}/refunds"       POST                 Handler;
+    AdminOrderShipments     "/api/v1/admin/orders/{id}/shipments"     POST                 Handler;
+    AdminOrderNotes         "/api/v1/admin/orders/{id}/notes"         POST                 Handler;
+    AdminStock              "/api/v1/admin/stock"                     GET                  Handler;
+    AdminStockAdjust        "/api/v1/admin/stock/adjust"              POST                 Handler;
+    AdminCoupons            "/api/v1/admin/coupons"                   GET_POST             Handler;
+    AdminCoupon             "/api/v1/admin/coupons/{code}"            GET_PUT              Handler;
     AdminUsers              "/api/v1/admin/users"                     GET                  Handler;
     AdminUser               "/api/v1/admin/users/{id}"                GET_PATCH            Handler;
     AdminUserLock           "/api/v1/admin/users/{id}/lock"           POST                 Handler;
@@ -178,7 +223,11 @@ impl Route {
     /// What answers this method of it.
     pub(crate) fn source_of(self, method: &Method) -> Source {
         match self.spec().source {
-            Source::Shared | Source::Own if !matches!(*method, Method::GET | Method::HEAD) => Source::Handler,
+            Source::Shared | Source::Own | Source::Shopper
+                if !matches!(*method, Method::GET | Method::HEAD) =>
+            {
+                Source::Handler
+            }
             source => source,
         }
     }
@@ -208,6 +257,50 @@ impl Route {
                 | Self::ResetPassword
                 | Self::VerifyEmail
                 | Self::StepUp
+        )
+    }
+
+    /// What an `Idempotency-Key` means to its `POST` and `PATCH`.
+    pub const fn repeats(self) -> Repeats {
+        match self {
+            Self::Checkouts | Self::CheckoutPayments | Self::AdminOrderRefunds | Self::AdminStockAdjust => {
+                Repeats::Must
+            }
+            // Passwords, codes and tokens; each of them is safe to repeat by itself.
+            Self::Register
+            | Self::Login
+            | Self::Refresh
+            | Self::Logout
+            | Self::LogoutAll
+            | Self::ForgotPassword
+            | Self::ResetPassword
+            | Self::VerifyEmail
+            | Self::StepUp
+            | Self::MyPassword
+            | Self::MyTotp
+            | Self::MyTotpConfirm
+            | Self::MyTotpDisable
+            // Answered with a secret that is shown once.
+            | Self::AdminWebhookSecret
+            // Each event of a provider has an id of its own, by which it counts once.
+            | Self::PaymentWebhook => Repeats::Never,
+            _ => Repeats::May,
+        }
+    }
+
+    /// Whether the token of an order opens it.
+    pub const fn takes_order_token(self) -> bool {
+        matches!(
+            self,
+            Self::Checkout
+                | Self::CheckoutPayments
+                | Self::CheckoutCancel
+                | Self::Payment
+                | Self::Order
+                | Self::OrderConfirmation
+                | Self::OrderCancel
+                | Self::OrderReturns
+                | Self::OrderEvents
         )
     }
 
@@ -273,6 +366,31 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(at(Route::AdminWebhookSecret).post(admin_webhooks::rotate_secret))
         .service(at(Route::AdminWebhookDeliveries).get(admin_webhooks::deliveries))
         .service(at(Route::AdminWebhookRedelivery).post(admin_webhooks::redeliver))
+        .service(at(Route::Cart).get(cart::nobodys).delete(cart::clear))
+        .service(at(Route::CartItems).post(cart::add))
+        .service(at(Route::CartItem).patch(cart::set_quantity).delete(cart::remove))
+        .service(at(Route::CartCoupon).put(cart::put_coupon).delete(cart::remove_coupon))
+        .service(at(Route::CartMerge).post(cart::merge))
+        .service(at(Route::ShippingQuotes).post(shipping::quotes))
+        .service(at(Route::Checkouts).post(checkout::place))
+        .service(at(Route::Checkout).get(checkout::get))
+        .service(at(Route::CheckoutPayments).post(payments::pay))
+        .service(at(Route::CheckoutCancel).post(checkout::cancel))
+        .service(at(Route::Payment).get(payments::get))
+        .service(at(Route::PaymentWebhook).post(payments::webhook))
+        .service(at(Route::OrderCancel).post(orders::cancel))
+        .service(at(Route::OrderReturns).post(orders::request_return))
+        .service(at(Route::OrderReorder).post(orders::reorder))
+        .service(at(Route::OrderEvents).get(order_stream::stream))
+        .service(at(Route::AdminOrders).get(admin_orders::list))
+        .service(at(Route::AdminOrder).get(admin_orders::get).patch(admin_orders::patch))
+        .service(at(Route::AdminOrderRefunds).post(admin_orders::refund))
+        .service(at(Route::AdminOrderShipments).post(admin_orders::ship))
+        .service(at(Route::AdminOrderNotes).post(admin_orders::note))
+        .service(at(Route::AdminStock).get(admin_stock::list))
+        .service(at(Route::AdminStockAdjust).post(admin_stock::adjust))
+        .service(at(Route::AdminCoupons).get(admin_coupons::list).post(admin_coupons::create))
+        .service(at(Route::AdminCoupon).get(admin_coupons::get).put(admin_coupons::replace))
         .service(at(Route::AdminUsers).get(admin_users::list))
         .service(at(Route::AdminUser).get(admin_users::get).patch(admin_users::patch))
         .service(at(Route::AdminUserLock).post(admin_users::lock))

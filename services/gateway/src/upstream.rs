@@ -8,12 +8,17 @@ use proto::catalog::v1::catalog_service_client::CatalogServiceClient;
 use proto::metrics::v1::metrics_service_client::MetricsServiceClient;
 use proto::notifications::v1::notifications_service_client::NotificationsServiceClient;
 use proto::notifications::v1::webhooks_service_client::WebhooksServiceClient;
+use proto::orders::v1::cart_service_client::CartServiceClient;
+use proto::orders::v1::checkout_service_client::CheckoutServiceClient;
+use proto::orders::v1::order_admin_service_client::OrderAdminServiceClient;
+use proto::orders::v1::order_service_client::OrderServiceClient;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use crate::config::Config;
 use crate::error::{Call, Error, Retry};
+use crate::repeat::{Repeat, Step};
 
 /// Reads for a page of the shop.
 pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(2);
@@ -21,6 +26,12 @@ pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(2);
 pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 /// Signing in: a password takes its time, and so does the queue for it.
 pub(crate) const LOGIN_DEADLINE: Duration = Duration::from_secs(3);
+/// Changes of a cart.
+pub(crate) const CART_DEADLINE: Duration = Duration::from_secs(2);
+/// From a cart to an order.
+pub(crate) const CHECKOUT_DEADLINE: Duration = Duration::from_secs(2);
+/// Taking money: the service answers within three seconds, whatever the provider does.
+pub(crate) const PAYMENT_DEADLINE: Duration = Duration::from_millis(3_500);
 /// Statistics are answered from memory.
 pub(crate) const METRICS_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -51,6 +62,16 @@ pub(crate) struct Upstream {
     pub(crate) feeds: NotificationsServiceClient<Channel>,
     /// What other systems are told; the same service and connection as `notifications`.
     pub(crate) webhooks: WebhooksServiceClient<Channel>,
+    /// Carts, shipping quotes, what can be bought.
+    pub(crate) carts: CartServiceClient<Channel>,
+    /// From a cart to a paid order; this and the next two are the same service and connection as `carts`.
+    pub(crate) checkout: CheckoutServiceClient<Channel>,
+    /// Orders of buyers.
+    pub(crate) orders: OrderServiceClient<Channel>,
+    /// Orders, stock and coupons for staff.
+    pub(crate) order_admin: OrderAdminServiceClient<Channel>,
+    /// Timelines that stay open, on a connection of their own.
+    pub(crate) timelines: OrderServiceClient<Channel>,
 }
 
 impl Upstream {
@@ -60,6 +81,7 @@ impl Upstream {
     /// When an address in the configuration is none.
     pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
         let notifications = bootstrap::grpc::channel(&config.notifications_url)?;
+        let orders = bootstrap::grpc::channel(&config.orders_url)?;
         Ok(Self {
             catalog: CatalogServiceClient::new(bootstrap::grpc::channel(&config.catalog_url)?),
             metrics: MetricsServiceClient::new(bootstrap::grpc::channel(&config.metrics_url)?),
@@ -68,6 +90,11 @@ impl Upstream {
             notifications: NotificationsServiceClient::new(notifications.clone()),
             feeds: NotificationsServiceClient::new(bootstrap::grpc::channel(&config.notifications_url)?),
             webhooks: WebhooksServiceClient::new(notifications),
+            carts: CartServiceClient::new(orders.clone()),
+            checkout: CheckoutServiceClient::new(orders.clone()),
+            orders: OrderServiceClient::new(orders.clone()),
+            order_admin: OrderAdminServiceClient::new(orders),
+            timelines: OrderServiceClient::new(bootstrap::grpc::channel(&config.orders_url)?),
         })
     }
 }
@@ -116,10 +143,23 @@ where
         Call::Read => READ_ATTEMPTS_MAX,
         Call::Write => WRITE_ATTEMPTS_MAX,
     };
+    let step = match kind {
+        Call::Read => None,
+        Call::Write => Repeat::current().map(Repeat::step),
+    };
     let mut made = 1;
     loop {
         let left = deadline.saturating_sub(started.elapsed());
-        let status = match attempt(message.clone(), left, bearer, &mut call).await {
+        let tried = match kind {
+            Call::Read => attempt(message.clone(), left, bearer, None, &mut call).await,
+            Call::Write => {
+                failpoints::hit("gw.before_upstream").await?;
+                let tried = attempt(message.clone(), left, bearer, step.as_ref(), &mut call).await;
+                failpoints::hit("gw.after_upstream_before_answer").await?;
+                tried
+            }
+        };
+        let status = match tried {
             Ok(reply) => return Ok(reply),
             Err(status) => status,
         };
@@ -138,14 +178,20 @@ async fn attempt<M, R, F>(
     message: M,
     deadline: Duration,
     bearer: Option<&str>,
+    step: Option<&Step>,
     call: impl FnOnce(Request<M>) -> F,
 ) -> Result<R, Status>
 where
     F: Future<Output = Result<Response<R>, Status>>,
 {
-    let request = bootstrap::grpc::request(message, deadline, bearer);
-    match tokio::time::timeout(deadline + GRACE, call(request)).await {
-        Ok(reply) => reply.map(Response::into_inner),
-        Err(_elapsed) => Err(Status::deadline_exceeded("no answer in time")),
+    let mut request = bootstrap::grpc::request(message, deadline, bearer);
+    if let Some(step) = step {
+        step.attach(request.metadata_mut());
     }
+    let reply = tokio::time::timeout(deadline + GRACE, call(request)).await;
+    let reply = reply.unwrap_or_else(|_elapsed| Err(Status::deadline_exceeded("no answer in time")));
+    if let Some(step) = step {
+        step.note(reply.as_ref().map_or_else(Status::metadata, Response::metadata));
+    }
+    reply.map(Response::into_inner)
 }

@@ -2,8 +2,12 @@
 
 mod account;
 mod agenda;
+mod cart;
 mod format;
 mod notification;
+mod order;
+mod payment;
+mod stock;
 
 use proto::catalog::v1 as catalog;
 use serde::Serialize;
@@ -12,9 +16,18 @@ use utoipa::ToSchema;
 
 pub use self::account::{Address, DataJob, Session, User};
 pub use self::agenda::{Event, Professional, ProfessionalRef, Report, Scores};
-pub(crate) use self::format::timestamp;
+pub use self::cart::{
+    Availability, Cart, CartCoupon, CartImage, CartItem, CartMerge, CartTotals, Cep, Eta, ShippingQuote,
+};
 pub use self::format::{formatted, rfc3339};
+pub(crate) use self::format::{instant, timestamp};
 pub use self::notification::{Notification, Preference};
+pub(crate) use self::order::Parts;
+pub use self::order::{
+    Note, Order, OrderItem, OrderSummary, OrderTotals, Shipment, ShippingAddress, Tax, TimelineEntry,
+};
+pub use self::payment::{NextAction, Payment, Refund};
+pub use self::stock::{Coupon, CouponRules, StockLevel};
 use crate::query::Subset;
 
 /// An amount of money in minor units.
@@ -132,6 +145,8 @@ pub struct Variant {
     pub options: Box<RawValue>,
     pub price: Price,
     pub weight_g: i32,
+    /// in, low or out.
+    pub stock_band: String,
     pub version: i64,
 }
 
@@ -204,6 +219,12 @@ pub struct Data<T> {
 /// The envelope's bytes.
 pub fn envelope<T: Serialize>(data: T) -> Vec<u8> {
     serde_json::to_vec(&Data { data }).expect("views hold nothing that JSON cannot")
+}
+
+impl Money {
+    pub(crate) fn of(amount: i64, currency: &str) -> Self {
+        Self { amount, formatted: formatted(amount, currency), currency: currency.to_owned() }
+    }
 }
 
 impl Price {
@@ -316,6 +337,7 @@ impl Variant {
             options: object(&variant.options_json),
             price: Price::of(variant.price.as_ref()),
             weight_g: variant.weight_g,
+            stock_band: variant.stock_band.clone(),
             version: variant.version,
         }
     }

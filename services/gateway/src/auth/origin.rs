@@ -80,6 +80,11 @@ impl Home<'_> {
         self.origins.list(origin) || self.is_own(origin, headers.get(HOST))
     }
 
+    /// Whether pages of this origin are ours, or may act for us.
+    pub(crate) fn welcomes(self, origin: &HeaderValue, headers: &HeaderMap) -> bool {
+        self.origins.list(origin) || self.is_own(origin, headers.get(HOST))
+    }
+
     fn is_own(self, origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
         let (Ok(origin), Some(host)) = (origin.to_str(), host.and_then(|host| host.to_str().ok())) else {
             return false;

@@ -10,6 +10,7 @@ use crate::allowance::Allowance;
 use crate::error::Error;
 use crate::gate::{Gate, X_REQUEST_ID};
 use crate::listener::{Peer, REFUSED_PATH, Refusal};
+use crate::repeat::Replayed;
 use crate::request_id::RequestId;
 use crate::routes::{Route, Segments};
 
@@ -22,6 +23,8 @@ pub(super) struct Asked {
     pub(super) origin: Option<HeaderValue>,
     /// What it took from its principal's rate, if that is counted.
     pub(super) allowance: Option<Allowance>,
+    /// Set when the answer is that of an earlier request.
+    pub(super) replayed: Option<Replayed>,
 }
 
 /// A route that has the method.
@@ -41,7 +44,14 @@ impl Asked {
         let endpoint = destination.as_ref().map_or_else(|_| recorder.other(), |found| found.endpoint);
         let request_id = RequestId::of(request.headers().get(X_REQUEST_ID));
         let origin = gate.shared.origins.of(request.headers());
-        Self { timing: recorder.start(endpoint, started), destination, request_id, origin, allowance: None }
+        Self {
+            timing: recorder.start(endpoint, started),
+            destination,
+            request_id,
+            origin,
+            allowance: None,
+            replayed: None,
+        }
     }
 
     pub(super) fn route(&self) -> Option<Route> {

@@ -3,9 +3,11 @@
 mod bodies;
 mod signed_in;
 
+use std::time::Duration;
+
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue, SET_COOKIE};
 use actix_web::{HttpRequest, HttpResponse, web};
-use proto::accounts::v1::{Client, LogoutAllRequest, LogoutRequest, RefreshRequest, Revocation};
+use proto::accounts::v1::{Client, LogoutAllRequest, LogoutRequest, RefreshRequest, Revocation, User};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -15,13 +17,15 @@ pub use self::bodies::{
 };
 pub(super) use self::bodies::{read as read_body, required_code, required_password};
 pub use self::signed_in::{AccessToken, SignedIn, Tokens};
-use crate::auth;
+use super::{ORDERS, cart};
+use crate::auth::{self, Authenticated};
 use crate::body;
 use crate::cookies;
 use crate::error::Error;
-use crate::gate::Gate;
+use crate::gate::{Gate, WriteToken, X_REQUEST_ID};
 use crate::prefetch;
 use crate::query::Query;
+use crate::request_id::RequestId;
 use crate::upstream::{LOGIN_DEADLINE, WRITE_DEADLINE, write};
 use crate::views;
 
@@ -29,6 +33,8 @@ use crate::views;
 pub(super) const ACCOUNTS: &str = "accounts";
 /// Nothing of this may be kept anywhere.
 pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// How long a sign-in waits for a cart.
+const MERGE_WAIT_MAX: Duration = Duration::from_millis(1_500);
 /// Bytes of a client's description of itself that are passed on.
 const USER_AGENT_BYTES_MAX: usize = 512;
 
@@ -97,7 +103,7 @@ pub(crate) async fn register(request: HttpRequest, payload: web::Payload) -> Res
 )]
 pub(crate) async fn login(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Error> {
     let gate = begin(&request)?;
-    let mut message = bodies::login(body::json(&request, payload).await?)?;
+    let (mut message, strategy) = bodies::login(body::json(&request, payload).await?)?;
     message.client = Some(client(&gate, &request)?);
     let assertion = gate.service_assertion(ACCOUNTS);
     let reply = write(message, LOGIN_DEADLINE, Some(&assertion), |request| {
@@ -108,7 +114,44 @@ pub(crate) async fn login(request: HttpRequest, payload: web::Payload) -> Result
     let (user, tokens) = reply.user.zip(reply.tokens).ok_or(Error::Internal)?;
     let device = Some(reply.device).filter(|device| !device.is_empty());
     prefetch::user(&gate, &user, &tokens.session_id);
-    signed_in::answer(&request, Some(user), tokens, device.as_deref())
+    let merged = merged_cart(&gate, &request, &user, &tokens.session_id, strategy).await;
+    let (report, written) = merged.unzip();
+    let mut response = signed_in::answer(&request, Some((user, report)), tokens, device.as_deref())?;
+    if let Some(written) = written {
+        cart::forget_cart(&request, &gate, &mut response)?;
+        written.write(response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// Moves the cart of a token that was sent along into that of whoever has just signed in. Whatever becomes of it,
+/// they are signed in; a cart that was not moved is still the token's.
+async fn merged_cart(
+    gate: &Gate,
+    request: &HttpRequest,
+    user: &User,
+    session_id: &str,
+    strategy: String,
+) -> Option<(views::CartMerge, WriteToken)> {
+    let token = cart::token_shown(request, gate)?;
+    let user = prefetch::signed_in(user, session_id);
+    let request_id = RequestId::of(request.headers().get(X_REQUEST_ID));
+    let caller = Authenticated::new(Some(user), request_id);
+    let assertion = caller.assertion(gate, ORDERS);
+    let merging = cart::merge_carts(gate, assertion, &token, strategy);
+    match tokio::time::timeout(MERGE_WAIT_MAX, merging).await {
+        Ok(Ok(((report, _), written))) => Some((views::CartMerge::of(report), written)),
+        // The token was never used.
+        Ok(Err(Error::NotFound)) => None,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "a cart was not merged at sign-in");
+            None
+        }
+        Err(_elapsed) => {
+            tracing::warn!("a cart was not merged in time at sign-in");
+            None
+        }
+    }
 }
 
 /// A new pair of tokens for a refresh token, which is good once. Browsers send theirs in its cookie, everybody

@@ -6,18 +6,23 @@ use actix_web::http::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ObjectBuilder, Required};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::{
-    account, admin_products, admin_users, admin_webhooks, agenda, auth, categories, health, images,
-    my_addresses, my_data, my_profile, my_sessions, notification_stream, notifications, password,
-    performance, products, totp,
+    account, admin_coupons, admin_orders, admin_products, admin_stock, admin_users, admin_webhooks, agenda,
+    auth, cart, categories, checkout, health, images, my_addresses, my_data, my_profile, my_sessions,
+    notification_stream, notifications, order_stream, orders, password, payments, performance, products,
+    shipping, totp,
 };
 use crate::error::Error;
 use crate::negotiation::{Encoding, none_match_names};
 use crate::query::Query;
 use crate::representation::{Head, Kind};
+use crate::routes::{Repeats, Route};
 
 /// A problem document (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,6 +39,10 @@ pub struct ProblemDocument {
     error: String,
     request_id: String,
     errors: Option<Vec<ProblemField>>,
+    /// Of `payment_declined`: in the provider's words.
+    decline_code: Option<String>,
+    /// Of `payment_declined`: whether another attempt may succeed.
+    retryable: Option<bool>,
 }
 
 /// One field of a body that cannot be accepted.
@@ -43,6 +52,10 @@ pub struct ProblemField {
     pointer: String,
     code: String,
     detail: String,
+    /// Of `out_of_stock`: how many are left.
+    available: Option<i64>,
+    /// Of `price_changed`: the price now.
+    price: Option<crate::views::Money>,
 }
 
 /// The description of every route.
@@ -137,6 +150,42 @@ pub struct ProblemField {
         admin_webhooks::rotate_secret,
         admin_webhooks::deliveries,
         admin_webhooks::redeliver,
+        admin_orders::list,
+        admin_orders::get,
+        admin_orders::patch,
+        admin_orders::refund,
+        admin_orders::ship,
+        admin_orders::note,
+        admin_stock::list,
+        admin_stock::adjust,
+        admin_coupons::list,
+        admin_coupons::create,
+        admin_coupons::get,
+        admin_coupons::replace,
+        cart::get,
+        cart::clear,
+        cart::add,
+        cart::set_quantity,
+        cart::remove,
+        cart::put_coupon,
+        cart::remove_coupon,
+        cart::merge,
+        shipping::quotes,
+        shipping::cep,
+        shipping::availability,
+        checkout::place,
+        checkout::get,
+        checkout::cancel,
+        payments::pay,
+        payments::get,
+        payments::webhook,
+        orders::list,
+        orders::get,
+        orders::confirmation,
+        orders::cancel,
+        orders::request_return,
+        orders::reorder,
+        order_stream::stream,
         notification_stream::stream,
         notifications::list,
         notifications::list_enveloped,
@@ -151,11 +200,11 @@ pub struct ProblemField {
         health::ready,
         document
     ),
-    modifiers(&Tokens)
+    modifiers(&Tokens, &Keys)
 )]
 pub struct Contract;
 
-/// The two ways to say who is calling.
+/// The ways to say who is calling.
 struct Tokens;
 
 impl Modify for Tokens {
@@ -165,6 +214,39 @@ impl Modify for Tokens {
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         let cookie = ApiKey::Cookie(ApiKeyValue::new("auth-token"));
         components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
+        // Guests: browsers send the cart's token in a cookie.
+        for (name, header) in [("cart_token", "X-Cart-Token"), ("order_token", "X-Order-Token")] {
+            let token = ApiKey::Header(ApiKeyValue::new(header));
+            components.add_security_scheme(name, SecurityScheme::ApiKey(token));
+        }
+    }
+}
+
+/// Which requests may be sent again, and which must say that they are the same.
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, contract: &mut utoipa::openapi::OpenApi) {
+        for route in Route::ALL {
+            let required = match route.repeats() {
+                Repeats::Never => continue,
+                Repeats::May => Required::False,
+                Repeats::Must => Required::True,
+            };
+            let Some(path) = contract.paths.paths.get_mut(route.spec().template) else { continue };
+            for operation in [&mut path.post, &mut path.patch].into_iter().flatten() {
+                let key = ParameterBuilder::new()
+                    .name("Idempotency-Key")
+                    .parameter_in(ParameterIn::Header)
+                    .required(required.clone())
+                    .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(255))))
+                    .description(Some(
+                        "1 to 255 printable ASCII characters; for 24 hours the same request with the same key is \
+                         answered the same (`Idempotent-Replayed: true`) and done once",
+                    ));
+                operation.parameters.get_or_insert_default().push(key.build().into());
+            }
+        }
     }
 }
 

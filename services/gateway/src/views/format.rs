@@ -30,6 +30,13 @@ pub(crate) fn timestamp(timestamp: Option<&prost_types::Timestamp>) -> String {
     )
 }
 
+/// A moment as services read it.
+pub(crate) fn instant(at: time::OffsetDateTime) -> prost_types::Timestamp {
+    let nanos =
+        i32::try_from(at.nanosecond()).expect("a second has fewer nanoseconds than 31 bits can count");
+    prost_types::Timestamp { seconds: at.unix_timestamp(), nanos }
+}
+
 /// RFC 3339 in UTC with milliseconds and `Z`.
 pub fn rfc3339(at: time::OffsetDateTime) -> String {
     let at = at.to_offset(time::UtcOffset::UTC);

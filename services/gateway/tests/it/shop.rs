@@ -183,6 +183,7 @@ pub(crate) fn config(keys: &TestKeys) -> Config {
         in_flight_max: 64,
         catalog_url: "http://127.0.0.1:1".to_owned(),
         metrics_url: "http://127.0.0.1:1".to_owned(),
+        orders_url: "http://127.0.0.1:1".to_owned(),
         accounts_url: "http://127.0.0.1:1".to_owned(),
         agenda_url: "http://127.0.0.1:1".to_owned(),
         notifications_url: "http://127.0.0.1:1".to_owned(),

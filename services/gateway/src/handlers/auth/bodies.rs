@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::error::{Error, Text};
 use crate::fields::{Fields, Member, Mistakes};
 use crate::json::Json;
+use crate::shop_bodies::strategy;
 
 /// Characters of a password. How few there may be depends on the account, which accounts knows.
 const PASSWORD_CHARS_MAX: usize = 128;
@@ -43,6 +44,9 @@ pub struct LoginBody {
     password: String,
     /// Six digits, when the account has a second factor.
     totp_code: Option<String>,
+    /// How the cart of a cart token that is sent along becomes part of the account's: `sum` (the default), `max`,
+    /// `guest` or `customer`.
+    cart_merge: Option<String>,
 }
 
 /// The refresh token of whoever is no browser.
@@ -98,13 +102,14 @@ pub(super) fn register(body: Json) -> Result<RegisterRequest, Error> {
     })
 }
 
-/// Reads a [`LoginBody`].
-pub(super) fn login(body: Json) -> Result<LoginRequest, Error> {
+/// Reads a [`LoginBody`]: the request, and how carts are merged.
+pub(super) fn login(body: Json) -> Result<(LoginRequest, String), Error> {
     read(body, |fields| {
         let email = email(fields);
         let password = required_password(fields, "password");
         let totp_code = code(fields, "totp_code").present();
-        LoginRequest { email, password, totp_code, client: None }
+        let cart_merge = strategy(fields, "cart_merge");
+        (LoginRequest { email, password, totp_code, client: None }, cart_merge)
     })
 }
 

@@ -10,7 +10,7 @@ use super::NO_STORE;
 use crate::auth::is_browser;
 use crate::cookies;
 use crate::error::Error;
-use crate::views::{self, User};
+use crate::views::{self, CartMerge, User};
 
 /// The user and their tokens.
 #[derive(Debug, Serialize, ToSchema)]
@@ -18,6 +18,8 @@ pub struct SignedIn {
     user: User,
     #[serde(flatten)]
     tokens: Tokens,
+    /// What became of the cart whose token was sent along; absent when there was none, or nothing became of it.
+    cart_merge: Option<CartMerge>,
 }
 
 /// A pair of tokens.
@@ -64,7 +66,7 @@ impl std::fmt::Debug for AccessToken {
 /// The answer to a login, or without a user to a refresh.
 pub(super) fn answer(
     request: &HttpRequest,
-    user: Option<accounts::User>,
+    user: Option<(accounts::User, Option<CartMerge>)>,
     tokens: accounts::Tokens,
     device: Option<&str>,
 ) -> Result<HttpResponse, Error> {
@@ -79,7 +81,7 @@ pub(super) fn answer(
     let access = AccessToken::of(tokens.access_token, tokens.expires_in_s);
     let tokens = Tokens { access, refresh_token };
     let body = match user {
-        Some(user) => views::envelope(SignedIn { user: User::of(&user), tokens }),
+        Some((user, cart_merge)) => views::envelope(SignedIn { user: User::of(&user), tokens, cart_merge }),
         None => views::envelope(tokens),
     };
     let mut response = HttpResponse::Ok();
