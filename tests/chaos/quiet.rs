@@ -1,0 +1,128 @@
+//! Whether everything that was begun is finished.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use futures_util::TryStreamExt as _;
+
+use crate::history::History;
+use crate::invariants::CHECKED;
+use crate::provider::{self, Action};
+use crate::system::{Database, System};
+
+/// What is not quiet by then never is.
+pub(crate) const WITHIN: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Waits until nothing is under way, once all faults are undone; the error names what still is.
+///
+/// Whoever was still to pay by Pix does not; reservations that nobody pays for run out.
+pub(crate) async fn wait(system: &System, history: &History, seed: u64) -> Result<()> {
+    provider::set_mood(system, None, seed).await?;
+    system.wait_until_ready().await?;
+    let begun = Instant::now();
+    abandon_pix(system).await?;
+    until_finished(system, "settling").await?;
+    history.note(format!("settled after {:.1} s", begun.elapsed().as_secs_f64()));
+    let begun = Instant::now();
+    let mut orders = system.admin(Database::Orders).await?;
+    sqlx::query(
+        "UPDATE orders.reservations SET expires_at = now() - interval '1 second' WHERE state = 'held'",
+    )
+    .execute(&mut orders)
+    .await?;
+    until_finished(system, "expiring").await?;
+    history.note(format!("reservations expired after {:.1} s", begun.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+async fn until_finished(system: &System, step: &str) -> Result<()> {
+    let deadline = Instant::now() + WITHIN;
+    loop {
+        let busy = match under_way(system, step).await {
+            Ok(busy) if busy.is_empty() => return Ok(()),
+            Ok(busy) => busy,
+            // A server that has just come back may need a moment.
+            Err(error) => vec![format!("{error:#}")],
+        };
+        ensure!(
+            Instant::now() < deadline,
+            "not quiet {WITHIN:?} after all faults ({step}): {}",
+            busy.join("; ")
+        );
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Payments by Pix that nobody has paid yet are never paid.
+async fn abandon_pix(system: &System) -> Result<()> {
+    let mut orders = system.admin(Database::Orders).await?;
+    let waiting: Vec<String> = sqlx::query_scalar(
+        "SELECT provider_ref FROM orders.payments WHERE status = 'requires_action' AND provider_ref IS NOT NULL",
+    )
+    .fetch_all(&mut orders)
+    .await?;
+    for intent in waiting {
+        provider::act_on_intent(system, &intent, Action::ExpirePix).await?;
+    }
+    Ok(())
+}
+
+async fn under_way(system: &System, step: &str) -> Result<Vec<String>> {
+    let mut busy = Vec::new();
+    for database in CHECKED {
+        let question =
+            format!("SELECT count(*) FROM {}.outbox WHERE published_at IS NULL", database.schema());
+        let pending: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(question))
+            .fetch_one(&mut system.admin(database).await?)
+            .await
+            .context("an outbox")?;
+        if pending > 0 {
+            busy.push(format!("{pending} events of {} are not published", database.schema()));
+        }
+    }
+    let held = if step == "expiring" { "held" } else { "nothing" };
+    let unsettled: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT what, count(*) FROM (
+             SELECT 'payments that are ' || status AS what FROM orders.payments
+              WHERE status IN ('created', 'processing', 'requires_action', 'requires_capture', 'unknown')
+             UNION ALL SELECT 'refunds that are pending' FROM orders.refunds WHERE status = 'pending'
+             UNION ALL SELECT 'words of the provider not heard' FROM orders.payment_events WHERE processed_at IS NULL
+             UNION ALL SELECT 'idempotency keys in flight' FROM orders.idempotency_keys WHERE state = 'in_flight'
+             UNION ALL SELECT 'reservations past their time' FROM orders.reservations WHERE state = $1) AS left_over
+          GROUP BY what",
+    )
+    .bind(held)
+    .fetch_all(&mut system.admin(Database::Orders).await?)
+    .await
+    .context("what is unsettled")?;
+    busy.extend(unsettled.into_iter().map(|(what, count)| format!("{count} {what}")));
+    let mails: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM notifications.emails WHERE status IN ('queued', 'sending')")
+            .fetch_one(&mut system.admin(Database::Notifications).await?)
+            .await
+            .context("mails")?;
+    if mails > 0 {
+        busy.push(format!("{mails} mails are not sent"));
+    }
+    busy.extend(consumers_behind(system).await?);
+    Ok(busy)
+}
+
+/// Durable consumers of the mutations that have something left.
+async fn consumers_behind(system: &System) -> Result<Vec<String>> {
+    let nats = async_nats::connect(system.nats_url()).await.context("NATS")?;
+    let stream = async_nats::jetstream::new(nats)
+        .get_stream(events::streams::MUTATIONS)
+        .await
+        .context("the stream")?;
+    let mut consumers = stream.consumers();
+    let mut behind = Vec::new();
+    while let Some(consumer) = consumers.try_next().await.context("consumers")? {
+        let left = consumer.num_pending + consumer.num_ack_pending as u64;
+        if left > 0 && consumer.config.durable_name.is_some() {
+            behind.push(format!("{} is {left} events behind", consumer.name));
+        }
+    }
+    Ok(behind)
+}
