@@ -298,4 +298,61 @@ mod tests {
         assert_eq!(event.subject(), "mc.catalog.price.changed.42");
         assert_eq!(event.aggregate(), Aggregate { kind: "price", id: "42".to_owned(), version: 3 });
     }
+
+    #[test]
+    fn facts_of_orders_have_their_aggregates_and_subjects() {
+        use proto::events::v1::{
+            CartFact, CartMerged, CouponChanged, OrderFact, OrderPlaced, OrderStatusChanged, PaymentFact,
+            ShipmentFact, ShippingTableChanged, StockBandChanged, StockChanged,
+        };
+
+        #[track_caller]
+        fn check(fact: Fact, kind: &str, id: &str, subject: &str) {
+            let event = Event::new(&Caller::Service, OffsetDateTime::UNIX_EPOCH, 9, fact);
+            let aggregate = event.aggregate();
+            assert_eq!((aggregate.kind, aggregate.id.as_str(), aggregate.version), (kind, id, 9));
+            assert_eq!(event.subject(), subject);
+            assert_eq!(Event::decode(&event.encode()).expect("just encoded"), event);
+        }
+
+        let stock = StockChanged { variant_id: 5, product_id: 4, on_hand: 9, reserved: 2 };
+        check(Fact::StockChanged(stock), "stock", "5", "mc.orders.stock.changed.5");
+        // Its versions are counted apart: most changes of stock change no band.
+        let band = StockBandChanged { variant_id: 5, product_id: 4, ..Default::default() };
+        check(Fact::StockBandChanged(band), "stock_band", "5", "mc.orders.stock.band_changed.5");
+
+        let cart = CartFact { cart_id: "c-1".to_owned(), user_id: Some(7), token_sha256: None };
+        check(Fact::CartUpdated(cart.clone()), "cart", "c-1", "mc.orders.cart.updated.c-1");
+        check(Fact::CartExpired(cart.clone()), "cart", "c-1", "mc.orders.cart.expired.c-1");
+        check(Fact::CartConverted(cart), "cart", "c-1", "mc.orders.cart.converted.c-1");
+        let merged = CartMerged { cart_id: "c-1".to_owned(), ..Default::default() };
+        check(Fact::CartMerged(merged), "cart", "c-1", "mc.orders.cart.merged.c-1");
+
+        let placed = OrderPlaced { order_id: 42, ..Default::default() };
+        check(Fact::OrderPlaced(placed), "order", "42", "mc.orders.order.placed.42");
+        for status in ["paid", "shipped", "payment_failed", "partially_refunded", "pending_payment"] {
+            let moved = OrderStatusChanged { order_id: 42, status: status.to_owned(), ..Default::default() };
+            check(Fact::OrderStatusChanged(moved), "order", "42", &format!("mc.orders.order.{status}.42"));
+        }
+        let updated = OrderFact { order_id: 42, ..Default::default() };
+        check(Fact::OrderUpdated(updated), "order", "42", "mc.orders.order.updated.42");
+
+        for status in ["created", "requires_action", "captured", "unknown"] {
+            let payment =
+                PaymentFact { payment_id: "p-1".to_owned(), status: status.to_owned(), ..Default::default() };
+            let subject = format!("mc.orders.payment.{status}.p-1");
+            check(Fact::PaymentChanged(payment), "payment", "p-1", &subject);
+        }
+        let shipment = ShipmentFact { shipment_id: 3, order_id: 42, ..Default::default() };
+        check(Fact::ShipmentCreated(shipment.clone()), "shipment", "3", "mc.orders.shipment.created.3");
+        check(Fact::ShipmentDelivered(shipment), "shipment", "3", "mc.orders.shipment.delivered.3");
+        let coupon = CouponChanged { code: "CAFE10".to_owned() };
+        check(Fact::CouponChanged(coupon), "coupon", "CAFE10", "mc.orders.coupon.changed.CAFE10");
+        let table = ShippingTableChanged { version: 9 };
+        check(Fact::ShippingTableChanged(table), "shipping_table", "1", "mc.orders.shipping_table.changed.1");
+
+        // What would split the subject, or match every subject, does not get into it.
+        let odd = CouponChanged { code: "10.*>".to_owned() };
+        check(Fact::CouponChanged(odd), "coupon", "10.*>", "mc.orders.coupon.changed.other");
+    }
 }

@@ -415,6 +415,8 @@ mod tests {
                 "reports:user:7",
                 "notifications:user:7",
                 "notifprefs:user:7",
+                "cart:user:7",
+                "orders:user:7",
             ],
         );
         check(Fact::AddressChanged(AddressChanged { address_id: 1, user_id: 7 }), &["addresses:user:7"]);
@@ -442,5 +444,72 @@ mod tests {
         for fact in [Fact::NotificationCreated, Fact::NotificationRead, Fact::NotificationDeleted] {
             check(fact(notification.clone()), &["notifications:user:7"]);
         }
+    }
+
+    #[test]
+    fn facts_of_carts_purge_their_owners_carts() {
+        use proto::events::v1::{CartFact, CartMerged};
+
+        let cart = |user_id, token: Option<&str>| CartFact {
+            cart_id: "c-1".to_owned(),
+            user_id,
+            token_sha256: token.map(str::to_owned),
+        };
+        for fact in [Fact::CartUpdated, Fact::CartExpired, Fact::CartConverted] {
+            check(fact(cart(Some(7), None)), &["cart:user:7"]);
+            check(fact(cart(None, Some("ab"))), &["cart:token:ab"]);
+        }
+        let merged = CartMerged { user_id: 7, guest_token_sha256: "ab".to_owned(), ..Default::default() };
+        check(Fact::CartMerged(merged), &["cart:user:7", "cart:token:ab"]);
+    }
+
+    #[test]
+    fn facts_of_orders_purge_the_order_its_list_and_the_sums() {
+        use proto::events::v1::{OrderFact, OrderPlaced, OrderStatusChanged, PaymentFact, ShipmentFact};
+
+        const OF_A_USER: [&str; 3] = ["order:42", "orders:user:7", "orders:stats"];
+        const OF_A_GUEST: [&str; 2] = ["order:42", "orders:stats"];
+        for (user_id, stale) in [(Some(7), &OF_A_USER[..]), (None, &OF_A_GUEST[..])] {
+            let moved = OrderStatusChanged { order_id: 42, user_id, ..Default::default() };
+            check(Fact::OrderStatusChanged(moved), stale);
+            check(Fact::OrderUpdated(OrderFact { order_id: 42, user_id, ..Default::default() }), stale);
+            check(Fact::PaymentChanged(PaymentFact { order_id: 42, user_id, ..Default::default() }), stale);
+            let shipment = ShipmentFact { order_id: 42, user_id, ..Default::default() };
+            check(Fact::ShipmentCreated(shipment.clone()), stale);
+            check(Fact::ShipmentDelivered(shipment), stale);
+        }
+
+        // The cart became the order.
+        let placed = OrderPlaced { order_id: 42, user_id: Some(7), ..Default::default() };
+        check(Fact::OrderPlaced(placed), &[&OF_A_USER[..], &["cart:user:7"]].concat());
+        let by_a_guest =
+            OrderPlaced { order_id: 42, cart_token_sha256: Some("ab".to_owned()), ..Default::default() };
+        check(Fact::OrderPlaced(by_a_guest), &[&OF_A_GUEST[..], &["cart:token:ab"]].concat());
+
+        // The order became a cart again.
+        let reopened = OrderStatusChanged { order_id: 42, cart_reopened: true, ..Default::default() };
+        let of_a_user = OrderStatusChanged { user_id: Some(7), ..reopened.clone() };
+        check(Fact::OrderStatusChanged(of_a_user), &[&OF_A_USER[..], &["cart:user:7"]].concat());
+        let token = Some("ab".to_owned());
+        let of_a_guest = OrderStatusChanged { reopened_cart_token_sha256: token, ..reopened };
+        check(Fact::OrderStatusChanged(of_a_guest), &[&OF_A_GUEST[..], &["cart:token:ab"]].concat());
+    }
+
+    #[test]
+    fn stock_purges_a_product_only_when_its_band_changes() {
+        use proto::events::v1::{StockBandChanged, StockChanged};
+
+        let stock = StockChanged { variant_id: 5, product_id: 4, ..Default::default() };
+        check(Fact::StockChanged(stock), &["stock:variant:5"]);
+        let band = StockBandChanged { variant_id: 5, product_id: 4, ..Default::default() };
+        check(Fact::StockBandChanged(band), &["product:4", "stock:variant:5"]);
+    }
+
+    #[test]
+    fn coupons_and_shipping_tables_purge_what_is_computed_from_them() {
+        use proto::events::v1::{CouponChanged, ShippingTableChanged};
+
+        check(Fact::CouponChanged(CouponChanged { code: "CAFE10".to_owned() }), &["coupon:CAFE10"]);
+        check(Fact::ShippingTableChanged(ShippingTableChanged { version: 2 }), &["shipping"]);
     }
 }

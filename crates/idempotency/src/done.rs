@@ -20,7 +20,9 @@ pub struct Done<R> {
 impl<R: Reply> Done<R> {
     /// `reply` with the receipts of the committed transaction, which stand for all that it held before.
     pub fn new(mut reply: R, receipts: Vec<Receipt>, replayed: bool) -> Self {
-        *reply.receipts_mut() = receipts.into_iter().map(receipt).collect();
+        if let Some(of_reply) = reply.receipts_mut() {
+            *of_reply = receipts.into_iter().map(receipt).collect();
+        }
         Self { reply, replayed }
     }
 }

@@ -21,7 +21,9 @@ impl Turn {
     /// `None` while another call of this process works on the same.
     pub(crate) fn take(database: u64, request: &Request) -> Option<Self> {
         let what = (database, request.scope.clone(), request.route.clone(), request.key.clone());
-        working().insert(what.clone()).then_some(Self(what))
+        let is_new = working().insert(what.clone());
+        // Only who has the turn may end it: not even for a moment is there another one.
+        if is_new { Some(Self(what)) } else { None }
     }
 }
 

@@ -35,7 +35,7 @@ impl Stored {
         }
         let body = self.body.ok_or(Refused::NotKept)?;
         let mut reply = R::decode(body.as_slice()).map_err(|_unreadable| Refused::Unreadable)?;
-        for receipt in std::mem::take(reply.receipts_mut()) {
+        for receipt in reply.receipts_mut().map(std::mem::take).unwrap_or_default() {
             let event_id = receipt.event_id.parse().map_err(|_no_uuid| Refused::Unreadable)?;
             tx.stale(event_id, receipt.tags);
         }
@@ -65,7 +65,9 @@ pub(crate) fn reply_bytes<R: Reply>(tx: &Tx, reply: &R) -> Option<Vec<u8>> {
         // The position is known after the commit; a repeat has one of its own.
         commit_lsn: 0,
     });
-    reply.receipts_mut().extend(made_stale);
+    if let Some(receipts) = reply.receipts_mut() {
+        receipts.extend(made_stale);
+    }
     Some(reply.encode_to_vec()).filter(|bytes| bytes.len() <= REPLY_BYTES_MAX)
 }
 

@@ -1,0 +1,9 @@
+//! Requests that are repeated, on a real PostgreSQL.
+
+mod app;
+mod faults;
+mod many;
+mod refusals;
+mod replays;
+mod steps;
+mod sweeping;
