@@ -149,8 +149,6 @@ routes! {
     OrderReturns            "/api/v1/orders/{id}/returns"             POST                 Handler;
     OrderReorder            "/api/v1/orders/{id}/reorder"             POST                 Handler;
     OrderEvents             "/api/v1/orders/{id}/events"              GET                  Handler;
-    ShippingQuotes          "/api/v1/shipping/quotes"                 POST                 Handler;
-    Cep                     "/api/v1/cep/{cep}"                       GET                  Shared;
     Availability            "/api/v1/products/{id}/availability"      GET                  Shared;
 
     Me                      "/api/v1/me"                              GET_PATCH            Own;
@@ -196,6 +194,9 @@ routes! {
     AdminUsers              "/api/v1/admin/users"                     GET                  Handler;
     AdminUser               "/api/v1/admin/users/{id}"                GET_PATCH            Handler;
     AdminUserLock           "/api/v1/admin/users/{id}/lock"           POST                 Handler;
+
+    ShippingQuotes          "/api/v1/shipping/quotes"                 POST                 Handler;
+    Cep                     "/api/v1/cep/{cep}"                       GET                  Shared;
 
     PerformanceMetrics      "/api/admin/performance-metrics"          GET                  Handler;
     HealthPerformance       "/health/performance"                     GET                  Handler;
