@@ -46,6 +46,9 @@ pub(crate) enum Error {
     /// The call is for somebody of another kind.
     #[error("this is not for this caller")]
     Forbidden,
+    /// The process ends; ask another one.
+    #[error("the service is going down")]
+    Draining,
     /// The database did not do it, or did not say.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -153,6 +156,7 @@ reasons! {
     Exhausted {
         UnpaidOrders = "too_many_unpaid_orders", "pay or cancel an order first";
         Carts = "too_many_carts", "no more carts for this visitor now";
+        Streams = "too_many_streams", "the order is watched often enough, or this process has no place left";
     }
 }
 
@@ -242,6 +246,11 @@ impl Error {
     /// A line would hold none, or more than a line may.
     pub(crate) fn line_quantity() -> Self {
         Self::Invalid(Invalid::because("line_quantity", "quantity", "a line holds 1 to 99"))
+    }
+
+    /// No state has such a postal code.
+    pub(crate) fn unknown_cep() -> Self {
+        Self::Invalid(Invalid::because("cep_not_found", "cep", "is in no state's range of postal codes"))
     }
 
     /// The catalog knows no such variant, or does not sell it.

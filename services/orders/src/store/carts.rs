@@ -4,7 +4,7 @@
 //! Statements named `OWN` are asked by the owner only, whose one cart they mean that is neither merged nor
 //! ordered: to everybody else's eyes there is no such row, and to the service's there would be many.
 
-use rls::Tx;
+use rls::{Tx, UserId};
 use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -72,6 +72,11 @@ rls::statements! {
          DO UPDATE SET version = c.version + 1, updated_at = now(), expires_at = EXCLUDED.expires_at
           WHERE c.state = 'active'
          RETURNING ", cart_columns!());
+
+    /// A user's cart, asked by the service.
+    CART_OF_USER = concat!(
+        "SELECT ", cart_columns!(), " FROM carts c
+          WHERE c.user_id = $1 AND c.state IN ('active', 'locked')");
 
     /// Any cart, to be changed.
     LOCK_CART = concat!("SELECT ", cart_columns!(), " FROM carts c WHERE c.id = $1 FOR UPDATE OF c");
@@ -205,6 +210,11 @@ pub(crate) async fn touch(
         Principal::Guest(token) => sqlx::query_as(TOUCH_GUEST_CART).bind(id).bind(token.to_vec()),
     };
     query.bind(interval(lifetime)).fetch_optional(&mut *tx.statement("INSERT carts")).await
+}
+
+/// A user's cart.
+pub(crate) async fn of_user(tx: &mut Tx, user: UserId) -> Result<Option<CartRow>, sqlx::Error> {
+    sqlx::query_as(CART_OF_USER).bind(user.0).fetch_optional(&mut *tx.statement("SELECT cart of user")).await
 }
 
 /// Any cart, locked.
