@@ -149,11 +149,6 @@ impl System {
         self.processes.log_since_start(part).contains(&format!("AT {failpoint}"))
     }
 
-    /// Everything that the process has said since it was last started.
-    pub(crate) fn log_since_start(&self, part: Part) -> String {
-        self.processes.log_since_start(part)
-    }
-
     /// Everything that the process has said, over all its lives.
     pub(crate) fn log(&self, part: Part) -> String {
         self.processes.log(part)
