@@ -7,6 +7,10 @@ use anyhow::Context as _;
 use bootstrap::{Health, Shutdown, grpc, internal_http};
 use events::{Relay, RelayConfig};
 use latency::{Recorder, Reporter, grpc::TimingLayer};
+use proto::orders::v1::cart_service_server::CartServiceServer;
+use proto::orders::v1::checkout_service_server::CheckoutServiceServer;
+use proto::orders::v1::order_admin_service_server::OrderAdminServiceServer;
+use proto::orders::v1::order_service_server::OrderServiceServer;
 use rls::{Asserter, Assertions, Database, DatabaseConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +20,8 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::grpc::OrdersGrpc;
 use crate::handlers::Shared;
+use crate::payments::Payments;
+use crate::timelines::Timelines;
 use crate::workers::Workers;
 
 const SERVICE: &str = "orders";
@@ -65,7 +71,10 @@ impl App {
         let db = Database::connect(&database).await.context("cannot use the database")?;
         let nats = bootstrap::nats::connect(&config.nats_url, SERVICE).await?;
 
-        let shared = Shared { db, catalog, key: config.secret_key };
+        let timelines = Timelines::new();
+        let payments = Payments::new(&config.payments, db.clone(), timelines.clone())
+            .context("cannot set up the payment provider")?;
+        let shared = Shared { db, catalog, key: config.secret_key, payments, timelines };
         let service = OrdersGrpc { shared, assertions };
         let grpc = grpc::Server::bind(config.grpc_addr).await?;
         let internal = TcpListener::bind(config.internal_http_addr)
@@ -147,11 +156,12 @@ impl App {
         tracker.close();
 
         let gauges = reporter.as_ref().map(Reporter::gauges);
-        let (measured, timed) = (db.clone(), recorder.clone());
+        let (measured, timed, payments) = (db.clone(), recorder.clone(), service.shared.payments.clone());
         let metrics = move || {
             let mut text = String::new();
             latency::prometheus(&timed, &mut text);
             measured.prometheus(&mut text);
+            payments.prometheus(&mut text);
             if let Some(gauges) = &gauges {
                 gauges.prometheus(&mut text);
             }
@@ -159,7 +169,10 @@ impl App {
         };
 
         let timing = TimingLayer::new(recorder);
-        let routes = tonic::service::Routes::default();
+        let routes = tonic::service::Routes::new(timing.layer(CartServiceServer::new(service.clone())))
+            .add_service(timing.layer(CheckoutServiceServer::new(service.clone())))
+            .add_service(timing.layer(OrderServiceServer::new(service.clone())))
+            .add_service(timing.layer(OrderAdminServiceServer::new(service)));
         let outcome = tokio::try_join!(
             grpc.serve(routes, health.clone(), proto::FILE_DESCRIPTOR_SET, shutdown.clone()),
             internal_http::serve(internal, health, metrics, shutdown),

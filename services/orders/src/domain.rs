@@ -1,7 +1,19 @@
 //! What the shop's words mean: types and rules, no storage, no clock, no transport.
 
+pub(crate) mod cart;
+pub(crate) mod cep;
+pub(crate) mod checkout;
 pub(crate) mod coupon;
+pub(crate) mod cursor;
+pub(crate) mod merge;
+pub(crate) mod order;
+pub(crate) mod order_token;
 pub(crate) mod page;
+pub(crate) mod payment;
+pub(crate) mod pricing;
+pub(crate) mod shipping;
+pub(crate) mod stock;
+pub(crate) mod tax;
 
 /// An input that breaks a rule: which field, which rule, and the rule in words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

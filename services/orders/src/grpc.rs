@@ -2,7 +2,11 @@
 //!
 //! One file per service below this one; what they share is here.
 
-use std::error::Error as _;
+mod admin;
+mod cart;
+mod checkout;
+mod orders;
+
 use std::fmt::Write as _;
 
 use prost::Message as _;
@@ -99,7 +103,7 @@ pub(crate) fn status(error: Error, caller: Caller) -> Status {
 impl idempotency::Verdict for Error {
     fn refusal(&self) -> Option<Status> {
         match self {
-            Self::Database(_) | Self::Repeat(_) | Self::Away(_) | Self::Injected(_) => None,
+            Self::Database(_) | Self::Repeat(_) | Self::Away(_) | Self::Draining | Self::Injected(_) => None,
             error => Some(refused(error)),
         }
     }
@@ -142,6 +146,7 @@ fn refused(error: &Error) -> Status {
         }
         Error::Forbidden => refusal(Code::PermissionDenied, "permission_denied", None, &detail),
         Error::Injected(_) => refusal(Code::Unavailable, "injected", None, &detail),
+        Error::Draining => refusal(Code::Unavailable, "draining", None, &detail),
         // Told elsewhere, with what only its own crate knows.
         Error::Database(_) | Error::Repeat(_) => refusal(Code::Internal, "internal", None, "try again later"),
     }

@@ -1,5 +1,16 @@
 //! One use case per file: parse, transaction, rule, store, event, reply.
 
+pub(crate) mod cart;
+pub(crate) mod checkout;
+pub(crate) mod coupons;
+pub(crate) mod get_payment;
+pub(crate) mod orders;
+pub(crate) mod pay;
+pub(crate) mod receive_payment_event;
+pub(crate) mod refund_order;
+pub(crate) mod staff;
+pub(crate) mod stock;
+
 use std::time::Duration;
 
 use idempotency::Done;
@@ -9,7 +20,9 @@ use time::OffsetDateTime;
 use crate::catalog::Catalog;
 use crate::domain::Version;
 use crate::error::Error;
+use crate::payments::Payments;
 use crate::secret_key::SecretKey;
+use crate::timelines::Timelines;
 
 /// Longer than any read may take: the slowest statement is bounded by what one page holds.
 const READ_DEADLINE: Duration = Duration::from_secs(2);
@@ -21,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) db: Database,
     pub(crate) catalog: Catalog,
     pub(crate) key: SecretKey,
+    pub(crate) payments: Payments,
+    pub(crate) timelines: Timelines,
 }
 
 /// One call: who asks, how long they wait, and what it is answered from.

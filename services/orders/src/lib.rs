@@ -9,7 +9,7 @@
 //!
 //! | Code | `mc-reason` |
 //! | --- | --- |
-//! | `INVALID_ARGUMENT` | `invalid_value`, `offset_too_deep`, `version_required`, `line_quantity`, `variant_not_found`, `coupon_not_applicable`, `idempotency_key_invalid` |
+//! | `INVALID_ARGUMENT` | `invalid_value`, `offset_too_deep`, `version_required`, `line_quantity`, `variant_not_found`, `cep_not_found`, `coupon_not_applicable`, `idempotency_key_invalid` |
 //! | `NOT_FOUND` | `cart_item_not_found`, `coupon_not_found`, `order_not_found`, `payment_not_found`, `shipment_not_found`, `stock_level_not_found` |
 //! | `ABORTED` | `version_mismatch` (`mc-current-version`); `cart_locked`, `cart_full`, `cart_conflict`, `checkout_expired`, `coupon_exhausted`, `coupon_taken`, `illegal_transition`, `payment_in_flight`, `tracking_taken`, `idempotency_in_flight`; with `mc-lines-bin`: `out_of_stock`, `price_changed`, `unavailable`, `stock_conflict` |
 //! | `FAILED_PRECONDITION` | `payment_declined` (`mc-decline-code`, `mc-retryable`), `idempotency_key_reused`, `idempotency_reply_not_kept` |
@@ -22,6 +22,7 @@
 //! | `INTERNAL` | `internal` |
 
 mod app;
+mod cancellation;
 mod catalog;
 mod config;
 mod domain;
@@ -29,8 +30,13 @@ mod error;
 mod facts;
 mod grpc;
 mod handlers;
+mod order_facts;
+mod payments;
 mod secret_key;
+mod stock;
 mod store;
+mod timelines;
+mod wire;
 mod workers;
 
 pub use app::App;
