@@ -72,6 +72,12 @@ pub(crate) async fn after(
     rows.iter().map(link).collect()
 }
 
+/// A service's login has no rights of its own.
+pub(crate) async fn become_service(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(ROLE).execute(connection).await?;
+    Ok(())
+}
+
 pub(crate) async fn exists(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(EXISTS).fetch_one(connection).await
 }

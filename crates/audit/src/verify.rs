@@ -68,8 +68,7 @@ pub async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
     let options =
         PgConnectOptions::from_str(url)?.application_name("mestres-audit").disable_statement_logging();
     let mut connection = options.connect().await?;
-    // A service's login has no rights of its own.
-    sqlx::raw_sql(store::ROLE).execute(&mut connection).await?;
+    store::become_service(&mut connection).await?;
     Ok(connection)
 }
 

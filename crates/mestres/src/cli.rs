@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::service::Service;
-use crate::{admin, database, dead, keys, migrate, reset, serve, shell_env, token, up};
+use crate::{admin, audit_log, database, dead, keys, migrate, reset, serve, shell_env, token, up};
 
 /// Mestres Café: a coffee shop's backend, in one binary.
 #[derive(Debug, Parser)]
@@ -38,6 +38,9 @@ enum Command {
     /// The keys that sign access tokens
     #[command(subcommand)]
     Keys(keys::Command),
+    /// What staff did
+    #[command(subcommand)]
+    Audit(audit_log::Command),
     /// Events between the services
     #[command(subcommand)]
     Events(dead::Command),
@@ -54,6 +57,7 @@ impl Cli {
             Command::Token(options) => token::run(&options),
             Command::Admin(command) => admin::run(&command),
             Command::Keys(command) => keys::run(&command),
+            Command::Audit(command) => audit_log::run(&command),
             Command::Events(command) => dead::run(&command),
         }
     }
@@ -105,8 +109,11 @@ mod tests {
         for service in ["gateway", "catalog", "metrics", "cache-invalidator", "agenda", "notifications"] {
             accepts(&format!("mestres serve {service}"));
         }
+        accepts("mestres serve orders");
+        accepts("mestres serve payments-sandbox");
         accepts("mestres migrate");
         accepts("mestres migrate catalog");
+        accepts("mestres migrate orders");
         accepts("mestres env");
         accepts("mestres reset");
         accepts("mestres token --role admin --user 1");
@@ -117,6 +124,9 @@ mod tests {
         accepts("mestres events dead");
         accepts("mestres events dead --redeliver 7");
         accepts("mestres events dead --drop 7");
+        accepts("mestres audit verify");
+        accepts("mestres audit verify --service orders");
+        accepts(&format!("mestres audit verify --service orders --head 42:{}", "0a".repeat(32)));
     }
 
     #[test]
@@ -131,5 +141,7 @@ mod tests {
         refuses("mestres admin create --email ana@example.com", "--name");
         refuses("mestres keys rotate --jwks-file jwks.json", "--signing-key-file");
         refuses("mestres events dead --redeliver 7 --drop 7", "--drop");
+        refuses("mestres audit verify --service orders --head 42", "hexadecimal");
+        refuses(&format!("mestres audit verify --head 42:{}", "0a".repeat(32)), "--service");
     }
 }

@@ -18,20 +18,28 @@ pub(crate) enum Schema {
     Accounts,
     Agenda,
     Notifications,
+    Orders,
 }
 
 impl Schema {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Catalog, Self::CacheInvalidator, Self::Accounts, Self::Agenda, Self::Notifications];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Catalog,
+        Self::CacheInvalidator,
+        Self::Accounts,
+        Self::Agenda,
+        Self::Notifications,
+        Self::Orders,
+    ];
 
     /// The database and its login are called `mc_<word>`.
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Catalog => "catalog",
             Self::CacheInvalidator => "invalidator",
             Self::Accounts => "accounts",
             Self::Agenda => "agenda",
             Self::Notifications => "notifications",
+            Self::Orders => "orders",
         }
     }
 
@@ -42,6 +50,7 @@ impl Schema {
             Self::Accounts => &secrets.accounts_password,
             Self::Agenda => &secrets.agenda_password,
             Self::Notifications => &secrets.notifications_password,
+            Self::Orders => &secrets.orders_password,
         }
     }
 
@@ -52,6 +61,7 @@ impl Schema {
             Self::Accounts => &accounts::MIGRATOR,
             Self::Agenda => &agenda::MIGRATOR,
             Self::Notifications => &notifications::MIGRATOR,
+            Self::Orders => &orders::MIGRATOR,
         }
     }
 }

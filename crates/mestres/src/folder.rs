@@ -57,6 +57,11 @@ impl Folder {
         self.run().join("secrets.json")
     }
 
+    /// What the payment sandbox remembers; goes with the orders that it was paid for.
+    pub(crate) fn sandbox(&self) -> PathBuf {
+        self.data().join("payments-sandbox.json")
+    }
+
     pub(crate) fn jwks(&self) -> PathBuf {
         self.run().join("jwks.json")
     }

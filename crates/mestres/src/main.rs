@@ -8,6 +8,7 @@ mod serve;
 mod up;
 
 mod admin;
+mod audit_log;
 mod dead;
 mod keys;
 mod migrate;

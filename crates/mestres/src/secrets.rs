@@ -24,12 +24,20 @@ pub(crate) struct Secrets {
     pub(crate) agenda_password: String,
     /// Of the notifications service's login.
     pub(crate) notifications_password: String,
+    /// Of the orders service's login.
+    pub(crate) orders_password: String,
     /// Signs cache tokens and cursors: 32 bytes in hex.
     pub(crate) token_key: String,
     /// What accounts peppers passwords with and derives tokens from: 32 bytes in hex.
     pub(crate) accounts_key: String,
     /// What notifications seals the secrets of webhooks with: 32 bytes in hex.
     pub(crate) notifications_key: String,
+    /// What orders derives order tokens from and signs shipping quotes with: 32 bytes in hex.
+    pub(crate) orders_key: String,
+    /// The bearer by which the payment sandbox knows orders.
+    pub(crate) payments_secret: String,
+    /// What the payment sandbox signs its events with.
+    pub(crate) payments_webhook_secret: String,
 }
 
 impl Secrets {
@@ -66,12 +74,17 @@ impl Secrets {
             &mut self.accounts_password,
             &mut self.agenda_password,
             &mut self.notifications_password,
+            &mut self.orders_password,
+            &mut self.payments_secret,
+            &mut self.payments_webhook_secret,
         ] {
             if password.is_empty() {
                 *password = hex(private_file::random::<16>()?);
             }
         }
-        for key in [&mut self.token_key, &mut self.accounts_key, &mut self.notifications_key] {
+        let keys =
+            [&mut self.token_key, &mut self.accounts_key, &mut self.notifications_key, &mut self.orders_key];
+        for key in keys {
             if key.is_empty() {
                 *key = hex(private_file::random::<32>()?);
             }
@@ -114,7 +127,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = folder(&home);
         let first = Secrets::load_or_create(&folder).unwrap();
-        assert_eq!([first.token_key.len(), first.accounts_key.len(), first.notifications_key.len()], [64; 3]);
+        let keys = [&first.token_key, &first.accounts_key, &first.notifications_key, &first.orders_key];
+        assert_eq!(keys.map(String::len), [64; 4]);
+        assert_ne!(first.payments_secret, first.payments_webhook_secret);
         assert!(first.accounts_password != first.agenda_password);
         assert!(first == Secrets::load_or_create(&folder).unwrap());
     }

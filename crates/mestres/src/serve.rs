@@ -58,5 +58,13 @@ async fn until_shutdown(service: Service) -> anyhow::Result<()> {
             let app = notifications::App::build(notifications::Config::from_env()?).await?;
             app.run(shutdown).await
         }
+        Service::Orders => {
+            let app = orders::App::build(orders::Config::from_env()?).await?;
+            app.run(shutdown).await
+        }
+        Service::PaymentsSandbox => {
+            let app = payments_sandbox::App::build(payments_sandbox::Config::from_env()?).await?;
+            app.run(shutdown).await
+        }
     }
 }

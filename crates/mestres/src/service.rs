@@ -13,6 +13,8 @@ pub(crate) enum Service {
     Accounts,
     Agenda,
     Notifications,
+    Orders,
+    PaymentsSandbox,
 }
 
 impl Service {
@@ -25,6 +27,8 @@ impl Service {
             Self::Accounts => "accounts",
             Self::Agenda => "agenda",
             Self::Notifications => "notifications",
+            Self::Orders => "orders",
+            Self::PaymentsSandbox => "payments-sandbox",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bootstrap::config::{self, ConfigError};
 
 /// Services with an outbox.
-const EVERY_RELAY: &str = "catalog,accounts,agenda,notifications";
+const EVERY_RELAY: &str = "catalog,accounts,agenda,notifications,orders";
 
 /// How an invalidator process is set up.
 #[derive(Clone)]

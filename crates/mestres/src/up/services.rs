@@ -26,6 +26,7 @@ const INVALIDATOR_GRPC_PORT: u16 = 50_053;
 const ACCOUNTS_GRPC_PORT: u16 = 50_054;
 const AGENDA_GRPC_PORT: u16 = 50_055;
 const NOTIFICATIONS_GRPC_PORT: u16 = 50_056;
+const ORDERS_GRPC_PORT: u16 = 50_057;
 const GATEWAY_INTERNAL_PORT: u16 = 9000;
 const CATALOG_INTERNAL_PORT: u16 = 9001;
 const METRICS_INTERNAL_PORT: u16 = 9002;
@@ -33,10 +34,13 @@ const INVALIDATOR_INTERNAL_PORT: u16 = 9003;
 const ACCOUNTS_INTERNAL_PORT: u16 = 9004;
 const AGENDA_INTERNAL_PORT: u16 = 9005;
 const NOTIFICATIONS_INTERNAL_PORT: u16 = 9006;
+const ORDERS_INTERNAL_PORT: u16 = 9007;
+/// The provider that takes play money, its pages and its health, all on one port.
+const SANDBOX_PORT: u16 = 9008;
 /// Further gateways' internal ports, above those of the services.
 const MORE_GATEWAYS_INTERNAL_PORT: u16 = 9010;
 /// Services with events of their own.
-const RELAYS: &str = "catalog,accounts,agenda,notifications";
+const RELAYS: &str = "catalog,accounts,agenda,notifications,orders";
 /// Whose requests no rate limit stops: programs on this machine, such as `ab` and k6.
 const LOAD_GENERATORS: &str = "127.0.0.0/8,::1/128";
 
@@ -56,7 +60,7 @@ fn gateway_name(further: u16) -> String {
 }
 
 /// What no service inherits: each is given its own.
-const WITHHELD: [&str; 8] = [
+const WITHHELD: [&str; 12] = [
     "MESTRES_DATABASE_ADMIN_URL",
     "MESTRES_DATABASE_OWNER_URL",
     "MESTRES_DATABASE_URL",
@@ -65,6 +69,10 @@ const WITHHELD: [&str; 8] = [
     "MESTRES_ASSERTION_KEY_FILE",
     "MESTRES_SECRET_KEY",
     "MESTRES_TOKEN_KEY",
+    "MESTRES_PAYMENTS_SECRET",
+    "MESTRES_PAYMENTS_WEBHOOK_SECRETS",
+    "MESTRES_SANDBOX_SECRET",
+    "MESTRES_SANDBOX_WEBHOOK_SECRET",
 ];
 
 /// When a process is stopped.
@@ -100,7 +108,8 @@ impl Plan {
             .chain([CATALOG_GRPC_PORT, METRICS_GRPC_PORT, INVALIDATOR_GRPC_PORT])
             .chain([ACCOUNTS_GRPC_PORT, AGENDA_GRPC_PORT, NOTIFICATIONS_GRPC_PORT])
             .chain([CATALOG_INTERNAL_PORT, METRICS_INTERNAL_PORT, INVALIDATOR_INTERNAL_PORT])
-            .chain([ACCOUNTS_INTERNAL_PORT, AGENDA_INTERNAL_PORT, NOTIFICATIONS_INTERNAL_PORT]);
+            .chain([ACCOUNTS_INTERNAL_PORT, AGENDA_INTERNAL_PORT, NOTIFICATIONS_INTERNAL_PORT])
+            .chain([ORDERS_GRPC_PORT, ORDERS_INTERNAL_PORT, SANDBOX_PORT]);
         let ports = Ports::new(usual_ports);
         let mut plan =
             Draft { folder, data, secrets, ports, moved: Vec::new(), programs: Vec::new(), urls: Vec::new() };
@@ -113,6 +122,8 @@ impl Plan {
         let agenda = plan.grpc_port(Service::Agenda, AGENDA_GRPC_PORT, "MESTRES_AGENDA_URL")?;
         let notifications =
             plan.grpc_port(Service::Notifications, NOTIFICATIONS_GRPC_PORT, "MESTRES_NOTIFICATIONS_URL")?;
+        let orders = plan.grpc_port(Service::Orders, ORDERS_GRPC_PORT, "MESTRES_ORDERS_URL")?;
+        let sandbox = plan.port(Service::PaymentsSandbox.name(), SANDBOX_PORT)?;
         let mut addresses = Vec::new();
         for further in 0..gateways {
             addresses.push(plan.port(&gateway_name(further), first_port.saturating_add(further))?);
@@ -177,6 +188,36 @@ impl Plan {
                 ("MESTRES_ASSERTION_KEY_FILE", plan.assertion_key(Service::Notifications)),
                 ("MESTRES_SECRET_KEY", secrets.notifications_key.clone()),
                 ("MESTRES_PUBLIC_URL", public_url),
+            ],
+        )?;
+        plan.add(
+            Service::Orders,
+            Service::Orders.name(),
+            ORDERS_INTERNAL_PORT,
+            [
+                ("MESTRES_GRPC_ADDR", orders.to_string()),
+                ("MESTRES_DATABASE_URL", plan.database(Schema::Orders)?),
+                ("MESTRES_ASSERTION_KEY_FILE", plan.assertion_key(Service::Orders)),
+                ("MESTRES_SECRET_KEY", secrets.orders_key.clone()),
+                ("MESTRES_PAYMENTS_PROVIDER", "sandbox".to_owned()),
+                ("MESTRES_PAYMENTS_URL", format!("http://{sandbox}")),
+                ("MESTRES_PAYMENTS_SECRET", secrets.payments_secret.clone()),
+                ("MESTRES_PAYMENTS_WEBHOOK_SECRETS", secrets.payments_webhook_secret.clone()),
+            ],
+        )?;
+        plan.add_at(
+            Service::PaymentsSandbox,
+            Service::PaymentsSandbox.name(),
+            sandbox,
+            [
+                ("MESTRES_SANDBOX_ADDR", sandbox.to_string()),
+                (
+                    "MESTRES_SANDBOX_WEBHOOK_URL",
+                    format!("http://{}/api/v1/payments/webhooks/sandbox", addresses[0]),
+                ),
+                ("MESTRES_SANDBOX_SECRET", secrets.payments_secret.clone()),
+                ("MESTRES_SANDBOX_WEBHOOK_SECRET", secrets.payments_webhook_secret.clone()),
+                ("MESTRES_SANDBOX_STATE_FILE", folder.sandbox().display().to_string()),
             ],
         )?;
         for (further, address) in (0..gateways).zip(&addresses) {
@@ -260,6 +301,10 @@ impl Plan {
         if let Some(notifications) = self.internal_http(Service::Notifications) {
             address("Mailbox", format!("http://{notifications}/mailbox"), "mails that were sent".to_owned());
         }
+        if let Some(sandbox) = self.internal_http(Service::PaymentsSandbox) {
+            let note = "takes play money: pm_card_visa is approved".to_owned();
+            address("Payments", format!("http://{sandbox}/__sandbox/ledger"), note);
+        }
         for login in demo_logins() {
             let note = "a password that everybody knows".to_owned();
             address(&format!("Login {}", login.role), format!("{}   {}", login.email, login.password), note);
@@ -272,6 +317,11 @@ impl Plan {
         try_this(
             format!("curl -i {}/api/v1/products", &shop["http://".len()..]),
             "twice: look at X-Cache-Hit",
+        );
+        let first_item = r#"-H 'content-type: application/json' -d '{"variant_id":1,"quantity":2}'"#;
+        try_this(
+            format!("curl -i {first_item} {shop}/api/v1/cart/items"),
+            "a first cart; its cart-token cookie is the way back to it",
         );
         let cookie = format!(r#""Cookie: auth-token=$({} token --role admin --user 1)""#, ourselves());
         try_this(format!("curl -H {cookie} {shop}/api/admin/performance-metrics"), "admins only");
@@ -327,6 +377,17 @@ impl Draft<'_> {
         settings: [(&'static str, String); N],
     ) -> anyhow::Result<()> {
         let internal_http = self.port(&format!("{name} (internal HTTP)"), usual_internal_port)?;
+        self.add_at(service, name, internal_http, settings)
+    }
+
+    /// Adds a process that says at `internal_http` how it is.
+    fn add_at<const N: usize>(
+        &mut self,
+        service: Service,
+        name: &str,
+        internal_http: SocketAddr,
+        settings: [(&'static str, String); N],
+    ) -> anyhow::Result<()> {
         let common = [
             ("MESTRES_ENV", "development".to_owned()),
             ("MESTRES_INSTANCE", name.to_owned()),
