@@ -66,6 +66,8 @@ CREATE TABLE orders.refunds (
     reason        text NOT NULL CHECK (length(reason) <= 500),
     status        text NOT NULL CHECK (status IN ('pending', 'succeeded', 'failed')),
     requested_by  bigint,
+    -- Units counted as refunded with it, should it fail: [[line, quantity], …]
+    lines         jsonb NOT NULL DEFAULT '[]',
     next_check_at timestamptz NOT NULL DEFAULT now(),
     checks        int NOT NULL DEFAULT 0,
     created_at    timestamptz NOT NULL DEFAULT now()

@@ -1,0 +1,119 @@
+//! The provider's books against ours: every difference is counted and left to a person, and money that was overlooked is
+//! applied.
+
+use std::collections::HashSet;
+
+use rls::{Caller, Class, DatabaseError};
+use time::Duration;
+use uuid::Uuid;
+
+use super::Payments;
+use super::gate::Asking;
+use super::provider::Intent;
+use super::settle::{Heard, WORK_DEADLINE};
+use super::{CALL_DEADLINE, events::Unworked};
+use crate::domain::payment::Status;
+use crate::error::Error;
+use crate::handlers::now;
+use crate::store::payments::issues::Issue;
+use crate::store::payments::{self as store, Books};
+
+/// How far back the books are compared: longer than an attempt can be unsettled.
+const BACK: Duration = Duration::hours(25);
+/// Our clocks and the provider's differ by less.
+const MARGIN: Duration = Duration::minutes(10);
+/// Pages of the provider's list, at most; what is beyond is compared an hour later.
+const PAGES_MAX: usize = 1_000;
+
+impl Payments {
+    /// Compares what the provider took and gave back with the ledger.
+    ///
+    /// # Errors
+    /// When the provider or the database does not answer.
+    pub(super) async fn reconcile(&self) -> Result<(), Unworked> {
+        let from = now() - BACK;
+        let mut seen = HashSet::new();
+        let mut after: Option<String> = None;
+        let mut complete = false;
+        for _ in 0..PAGES_MAX {
+            let last = after.clone();
+            let page = self.inner.gate.ask(Asking::Worker, |provider| {
+                let last = last.as_deref();
+                provider.list(from, last, CALL_DEADLINE)
+            });
+            let page = page.await?;
+            after = page.intents.last().map(|intent| intent.reference.clone());
+            seen.extend(page.intents.iter().map(|intent| intent.reference.clone()));
+            self.compare(page.intents).await?;
+            if !page.more || after.is_none() {
+                complete = true;
+                break;
+            }
+        }
+        if complete {
+            self.missing_there(&seen, from + MARGIN).await?;
+        }
+        Ok(())
+    }
+
+    async fn compare(&self, intents: Vec<Intent>) -> Result<(), Error> {
+        // What does not name a payment is not of this shop.
+        let ours: Vec<Intent> = intents.into_iter().filter(|intent| intent.of.payment_id.is_some()).collect();
+        let references: Vec<String> = ours.iter().map(|intent| intent.reference.clone()).collect();
+        let ids: Vec<Uuid> = ours.iter().filter_map(|intent| intent.of.payment_id).collect();
+        let provider = self.provider().name();
+        let books = self.inner.db.run(&Caller::Service, Class::Worker, WORK_DEADLINE, move |tx| {
+            Box::pin(
+                async move { Ok::<_, DatabaseError>(store::books(tx, provider, &references, &ids).await?) },
+            )
+        });
+        let books = books.await?.value;
+        for intent in ours {
+            let book = books.iter().find(|book| {
+                book.provider_ref.as_deref() == Some(intent.reference.as_str())
+                    || (book.provider_ref.is_none() && Some(book.id) == intent.of.payment_id)
+            });
+            let Some(detail) = difference(book, &intent) else { continue };
+            self.differ(intent.reference.clone(), book.map(|book| book.id), detail).await?;
+            if let Some(book) = book.filter(|book| book.status != Status::Succeeded) {
+                self.carry_on(book.id, Heard::Intent(intent), 0).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn missing_there(&self, seen: &HashSet<String>, since: time::OffsetDateTime) -> Result<(), Error> {
+        let provider = self.provider().name();
+        let captured = self.inner.db.run(&Caller::Service, Class::Worker, WORK_DEADLINE, move |tx| {
+            Box::pin(async move { Ok::<_, DatabaseError>(store::captured_since(tx, provider, since).await?) })
+        });
+        for reference in captured.await?.value {
+            if !seen.contains(&reference) {
+                let detail = "our books hold money of an intent that the provider does not list".to_owned();
+                self.differ(reference, None, detail).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn differ(&self, reference: String, payment_id: Option<Uuid>, detail: String) -> Result<(), Error> {
+        self.inner.counts.mismatch();
+        self.raise(Issue { kind: "reconciliation", order_id: None, payment_id, reference, detail }).await
+    }
+}
+
+/// How the books differ; `None` when they agree, or changed so lately that they may not agree yet.
+fn difference(book: Option<&Books>, intent: &Intent) -> Option<String> {
+    let Some(book) = book else {
+        return (intent.received > 0)
+            .then(|| format!("{} was taken for no payment of ours", intent.received));
+    };
+    if book.is_fresh || book.refunding {
+        return None;
+    }
+    if book.captured != intent.received {
+        return Some(format!("{} was taken, our books say {}", intent.received, book.captured));
+    }
+    let refunded = intent.refunded.unwrap_or(book.refunded);
+    (refunded != book.refunded).then(|| format!("{refunded} was given back, our books say {}", book.refunded))
+}
