@@ -23,6 +23,7 @@ use crate::consumers::{self, Teller};
 use crate::follow::{Followers, Listener};
 use crate::grpc::NotificationsGrpc;
 use crate::mail::{self, Counts, Mails, Outbound};
+use crate::orders::Orders;
 use crate::sweeper::Sweeper;
 use crate::webhooks::{self, Dispatcher, Webhooks, WebhooksGrpc};
 
@@ -55,14 +56,15 @@ impl App {
     /// Connects and binds; afterwards both addresses are known.
     ///
     /// # Errors
-    /// When the database, a key, the mail settings or an address cannot be used. NATS, accounts and the mail
-    /// server may be away.
+    /// When the database, a key, the mail settings or an address cannot be used. NATS, accounts, orders and the
+    /// mail server may be away.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let assertions = Assertions::from_jwks_file(&config.assertion_jwks_file, SERVICE)
             .context("cannot read the key set of assertions")?;
         let asserter = Asserter::from_key_file(&config.assertion_key_file, SERVICE)
             .context("cannot read the key of assertions")?;
-        let accounts = Accounts::new(grpc::channel(&config.accounts_url)?, asserter);
+        let accounts = Accounts::new(grpc::channel(&config.accounts_url)?, asserter.clone());
+        let orders = Orders::new(grpc::channel(&config.orders_url)?, asserter);
 
         let mut database = DatabaseConfig::new(&config.database_url);
         database.pool_size = config.database_pool_size;
@@ -76,8 +78,13 @@ impl App {
         );
         let outbound = Outbound::new(&config.mail, db.clone())?;
         let mails = Mails::new(&config.secret_key, outbound.domain());
-        let teller =
-            Teller { db: db.clone(), accounts, mails: mails.clone(), shop_url: config.public_url.clone() };
+        let teller = Teller {
+            db: db.clone(),
+            accounts,
+            orders,
+            mails: mails.clone(),
+            shop_url: config.public_url.clone(),
+        };
         let followers = Followers::new(db.clone());
         let webhooks = Webhooks::new(config.webhooks.clone(), &config.secret_key, db.clone())
             .context("cannot set up webhooks")?;
@@ -176,6 +183,12 @@ impl App {
         workers.spawn(async move {
             accounts.run(stop, move |delivery| consumers::accounts::handle(told.clone(), delivery)).await;
         });
+        let (orders, told) =
+            (Consumer::ordered(consumers::orders::config(), nats.clone(), db.clone()), teller.clone());
+        let stop = draining();
+        workers.spawn(async move {
+            orders.run(stop, move |delivery| consumers::orders::handle(told.clone(), delivery)).await;
+        });
         workers.spawn(
             mail::Worker {
                 db: db.clone(),
@@ -188,6 +201,7 @@ impl App {
             }
             .run(draining()),
         );
+        workers.spawn(idempotency::keep_swept(db.clone(), draining()));
         workers.spawn(Sweeper { db: db.clone(), every: config.sweep_every }.run(draining()));
         workers.spawn(
             Listener {
@@ -198,12 +212,15 @@ impl App {
             }
             .run(draining()),
         );
-        let facts = Consumer::ordered(webhooks::intake(), nats.clone(), db.clone());
-        let told = webhooks.webhooks.clone();
-        let stop = draining();
-        workers.spawn(async move {
-            facts.run(stop, move |delivery| webhooks::handle(told.clone(), delivery)).await;
-        });
+        for intake in webhooks::intakes() {
+            let durable = intake.durable;
+            let facts = Consumer::ordered(intake, nats.clone(), db.clone());
+            let told = webhooks.webhooks.clone();
+            let stop = draining();
+            workers.spawn(async move {
+                facts.run(stop, move |delivery| webhooks::handle(told.clone(), durable, delivery)).await;
+            });
+        }
         let webhook_counts = webhooks::Counts::default();
         let dispatcher = Dispatcher { webhooks: webhooks.webhooks.clone(), counts: webhook_counts.clone() };
         workers.spawn(dispatcher.run(draining()));

@@ -31,6 +31,9 @@ pub struct Config {
     pub assertion_key_file: PathBuf,
     /// `MESTRES_ACCOUNTS_URL`: who knows how to reach users. Default `http://127.0.0.1:50054`.
     pub accounts_url: String,
+    /// `MESTRES_ORDERS_URL`: who knows what an order is and, of a guest's, whom to write to. Default
+    /// `http://127.0.0.1:50057`.
+    pub orders_url: String,
     /// `MESTRES_ENV` or `NODE_ENV`: production needs a mail server. Default development.
     pub environment: Environment,
     /// `MESTRES_METRICS_URL`: where timings are reported. Nowhere when unset.
@@ -96,6 +99,7 @@ impl Config {
             assertion_jwks_file: config::required("MESTRES_ASSERTION_JWKS_FILE")?.into(),
             assertion_key_file: config::required("MESTRES_ASSERTION_KEY_FILE")?.into(),
             accounts_url: or("MESTRES_ACCOUNTS_URL", "http://127.0.0.1:50054"),
+            orders_url: or("MESTRES_ORDERS_URL", "http://127.0.0.1:50057"),
             environment,
             metrics_url: config::optional("MESTRES_METRICS_URL"),
             instance: config::instance(),

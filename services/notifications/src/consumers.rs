@@ -1,6 +1,7 @@
 //! What the facts of other services mean to users. Every handler may run twice: the inbox knows.
 
 pub(crate) mod accounts;
+pub(crate) mod orders;
 pub(crate) mod reports;
 
 use std::time::Duration;
@@ -16,7 +17,8 @@ use crate::domain::message::Occasion;
 use crate::error::Error;
 use crate::feed;
 use crate::handlers::now;
-use crate::mail::Mails;
+use crate::mail::{Addressee, Mails};
+use crate::orders::Orders;
 use crate::store::{feeds, preferences};
 
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -30,6 +32,7 @@ const ATTEMPTS_FOR_LOCALE: i64 = 2;
 pub(crate) struct Teller {
     pub(crate) db: Database,
     pub(crate) accounts: Accounts,
+    pub(crate) orders: Orders,
     pub(crate) mails: Mails,
     /// The shop's address, for links in mails.
     pub(crate) shop_url: String,
@@ -84,10 +87,31 @@ impl Teller {
                     && let Some(template) = occasion.template()
                 {
                     let link = words.link.map(|path| ("link".to_owned(), format!("{}{path}", told.shop_url)));
-                    let variables = [("title".to_owned(), words.title), ("body".to_owned(), words.body)];
-                    let letter = Letter::parse(template, locale, variables.into_iter().chain(link))?;
-                    told.mails.enqueue(tx, message_id, user_id, None, &letter).await?;
+                    let said = [("title".to_owned(), words.title), ("body".to_owned(), words.body)];
+                    let variables = said.into_iter().chain(occasion.variables(locale)).chain(link);
+                    let letter = Letter::parse(template, locale, variables)?;
+                    told.mails.enqueue(tx, message_id, Some(user_id), None, &letter).await?;
                 }
+                Ok(())
+            })
+        })
+        .await?;
+        self.mails.wake();
+        Ok(())
+    }
+
+    /// Writes to somebody without an account, once per message.
+    async fn write(
+        &self,
+        consumer: &'static str,
+        delivery: &Delivery,
+        to: Addressee,
+        letter: Letter,
+    ) -> Result<(), Failure> {
+        let mails = self.mails.clone();
+        self.once(consumer, delivery, move |tx, message_id| {
+            Box::pin(async move {
+                mails.enqueue(tx, message_id, None, Some(&to), &letter).await?;
                 Ok(())
             })
         })

@@ -4,6 +4,8 @@ pub(crate) mod kind;
 pub(crate) mod letter;
 pub(crate) mod locale;
 pub(crate) mod message;
+pub(crate) mod money;
+pub(crate) mod order;
 pub(crate) mod page;
 pub(crate) mod preferences;
 

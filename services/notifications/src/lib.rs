@@ -2,7 +2,7 @@
 //!
 //! It answers `mestres.notifications.v1.NotificationsService` over gRPC: users see, follow and change their own
 //! notifications and preferences, whatever their role; processes of the product queue mails. It listens to the
-//! facts of agenda and accounts, and every change of a feed leaves a typed event in the transaction that makes it
+//! facts of agenda, accounts and orders, and every change of a feed leaves a typed event in the transaction that makes it
 //! true.
 //!
 //! `mestres.notifications.v1.WebhooksService` is for admins: where public facts are sent, and what became of them
@@ -35,6 +35,7 @@ mod follow;
 mod grpc;
 mod handlers;
 mod mail;
+mod orders;
 mod store;
 mod sweeper;
 pub mod webhooks;

@@ -59,12 +59,12 @@ impl Mails {
     }
 
     /// Queues a letter, once per key, and answers its id. Without an addressee it goes to the user's own address
-    /// if that is verified when the letter is sent.
+    /// if that is verified when the letter is sent; without a user it is about nobody who has an account.
     pub(crate) async fn enqueue(
         &self,
         tx: &mut Tx,
         dedupe_key: &str,
-        user_id: i64,
+        user_id: Option<i64>,
         to: Option<&Addressee>,
         letter: &Letter,
     ) -> Result<Uuid, sqlx::Error> {

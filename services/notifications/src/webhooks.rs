@@ -22,6 +22,7 @@ mod grpc;
 mod guard;
 mod intake;
 mod message;
+mod public;
 mod schedule;
 mod secret;
 mod sender;
@@ -37,7 +38,7 @@ pub use self::clock::{Clock, ManualClock};
 pub(crate) use self::dispatcher::{Counts, Dispatcher};
 pub(crate) use self::grpc::WebhooksGrpc;
 pub use self::guard::{Resolver, Script};
-pub(crate) use self::intake::{config as intake, handle};
+pub(crate) use self::intake::{handle, intakes};
 pub use self::schedule::{ATTEMPTS_MAX, RETRY_DELAYS};
 pub use self::target::Reach;
 

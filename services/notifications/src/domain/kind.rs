@@ -11,11 +11,14 @@ pub(crate) enum Kind {
     AccountSecurity,
     /// The account is new.
     AccountWelcome,
+    /// Something became of an order.
+    Order,
 }
 
 impl Kind {
     /// Every kind there is, in the order in which they are shown.
-    pub(crate) const ALL: [Self; 3] = [Self::ReportReceived, Self::AccountSecurity, Self::AccountWelcome];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::ReportReceived, Self::AccountSecurity, Self::AccountWelcome, Self::Order];
 
     /// The word of the contract and of the database.
     pub(crate) fn as_str(self) -> &'static str {
@@ -23,6 +26,7 @@ impl Kind {
             Self::ReportReceived => "report.received",
             Self::AccountSecurity => "account.security",
             Self::AccountWelcome => "account.welcome",
+            Self::Order => "order",
         }
     }
 

@@ -5,7 +5,7 @@ mod templates;
 
 use std::collections::BTreeMap;
 
-use self::templates::{TEMPLATES, Template};
+use self::templates::{ORDERS, TEMPLATES, Template};
 use super::Invalid;
 use super::locale::Locale;
 
@@ -53,7 +53,7 @@ impl Letter {
         locale: Locale,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Invalid> {
-        let Some(template) = TEMPLATES.iter().find(|known| known.name == template) else {
+        let Some(template) = TEMPLATES.iter().chain(&ORDERS).find(|known| known.name == template) else {
             return Err(Invalid::because("unknown_template", "template", "there is no such template"));
         };
         let mut kept = BTreeMap::new();
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn every_template_reads_in_both_languages_and_uses_all_its_variables() {
-        for template in TEMPLATES {
+        for template in TEMPLATES.iter().chain(&ORDERS) {
             let mut texts = Vec::new();
             for locale in [Locale::PtBr, Locale::En] {
                 let letter = Letter::parse(template.name, locale, complete(template)).expect("complete");

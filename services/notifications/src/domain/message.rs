@@ -2,6 +2,7 @@
 
 use super::kind::Kind;
 use super::locale::Locale;
+use super::order::OrderNews;
 
 /// Something that a user is to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(crate) enum Occasion {
     LockChanged,
     /// The account is there.
     Welcome,
+    /// Something became of one of the user's orders.
+    Order(OrderNews),
 }
 
 /// A notification's words.
@@ -39,6 +42,7 @@ impl Occasion {
             | Self::SecondFactorChanged
             | Self::LockChanged => Kind::AccountSecurity,
             Self::Welcome => Kind::AccountWelcome,
+            Self::Order(_) => Kind::Order,
         }
     }
 
@@ -49,6 +53,20 @@ impl Occasion {
             Self::ReportReceived { .. } => Some("report_received"),
             Self::RoleChanged { .. } | Self::LockChanged => Some("account_security"),
             Self::PasswordChanged | Self::SecondFactorChanged | Self::Welcome => None,
+            Self::Order(news) => Some(news.template()),
+        }
+    }
+
+    /// What the template's blanks are filled with, beside title, body and link.
+    pub(crate) fn variables(&self, locale: Locale) -> Vec<(String, String)> {
+        match self {
+            Self::Order(news) => news.variables(locale),
+            Self::ReportReceived { .. }
+            | Self::RoleChanged { .. }
+            | Self::PasswordChanged
+            | Self::SecondFactorChanged
+            | Self::LockChanged
+            | Self::Welcome => Vec::new(),
         }
     }
 
@@ -104,6 +122,7 @@ impl Occasion {
                 ("Welcome to Mestres Café", "Your account is ready. Enjoy your coffee!"),
                 Some("/".to_owned()),
             ),
+            Self::Order(news) => news.words(locale),
         }
     }
 }

@@ -30,9 +30,9 @@ pub(crate) async fn enqueue_email(
     let mails = call.mails.clone();
     let queued = call
         .write(move |tx| {
-            Box::pin(
-                async move { Ok(mails.enqueue(tx, &dedupe_key, user_id, Some(&addressee), &letter).await?) },
-            )
+            Box::pin(async move {
+                Ok(mails.enqueue(tx, &dedupe_key, Some(user_id), Some(&addressee), &letter).await?)
+            })
         })
         .await?;
     call.mails.wake();

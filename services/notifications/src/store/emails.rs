@@ -47,7 +47,7 @@ rls::statements! {
 pub(crate) struct NewEmail<'a> {
     pub(crate) id: Uuid,
     pub(crate) dedupe_key: &'a str,
-    pub(crate) user_id: i64,
+    pub(crate) user_id: Option<i64>,
     pub(crate) template: &'static str,
     pub(crate) locale: &'static str,
     pub(crate) sealed: &'a [u8],

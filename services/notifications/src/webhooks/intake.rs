@@ -6,35 +6,45 @@ use events::{ConsumerConfig, Delivery, Failure, inbox};
 use rls::{Caller, Class, DatabaseError};
 
 use super::Webhooks;
-use super::message::{Message, SUBJECTS};
+use super::message::Message;
+use super::public::SUBJECTS;
 use crate::store::webhooks::deliveries;
 
-const DURABLE: &str = "webhooks";
+/// Of the first subjects, and of the second: a durable of our oldest server reads one filter.
+const DURABLES: [&str; 2] = ["webhooks", "webhooks-orders"];
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Reads the facts that may be public. To be read in order: an endpoint is told in the order in which deliveries are
-/// made.
-pub(crate) fn config() -> ConsumerConfig {
-    ConsumerConfig { filter_subject: SUBJECTS.to_owned(), ..ConsumerConfig::new(DURABLE) }
+/// Read the facts that may be public. To be read in order: an endpoint is told about one thing in the order in which
+/// deliveries are made, and all facts about one thing come through one of them.
+pub(crate) fn intakes() -> [ConsumerConfig; 2] {
+    let reading = |subjects: &str, durable| ConsumerConfig {
+        filter_subject: subjects.to_owned(),
+        ..ConsumerConfig::new(durable)
+    };
+    [reading(SUBJECTS[0], DURABLES[0]), reading(SUBJECTS[1], DURABLES[1])]
 }
 
-/// One fact.
-pub(crate) async fn handle(webhooks: Webhooks, delivery: Delivery) -> Result<(), Failure> {
+/// One fact, from `durable`.
+pub(crate) async fn handle(
+    webhooks: Webhooks,
+    durable: &'static str,
+    delivery: Delivery,
+) -> Result<(), Failure> {
     let event = delivery.event().map_err(|unreadable| Failure::Never(unreadable.into()))?;
     let Some(message) = Message::of(&event) else { return Ok(()) };
-    webhooks.take_in(message).await.map_err(|error| Failure::Later(error.into()))?;
+    webhooks.take_in(durable, message).await.map_err(|error| Failure::Later(error.into()))?;
     webhooks.due.notify_one();
     Ok(())
 }
 
 impl Webhooks {
     /// One delivery per endpoint that wants the message, once.
-    async fn take_in(&self, message: Message) -> Result<(), DatabaseError> {
+    async fn take_in(&self, durable: &'static str, message: Message) -> Result<(), DatabaseError> {
         let now = self.clock.now();
         self.db
             .run(&Caller::Service, Class::Worker, DEADLINE, move |tx| {
                 Box::pin(async move {
-                    if !inbox::first_time(tx, DURABLE, &message.id.to_string()).await? {
+                    if !inbox::first_time(tx, durable, &message.id.to_string()).await? {
                         return Ok(());
                     }
                     let endpoints = deliveries::subscribers(tx, &message.patterns()).await?;

@@ -21,6 +21,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use crate::accounts::Accounts;
+use crate::orders_stand_in::Orders;
 
 /// Longer than any call of a test on a busy machine.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(20);
@@ -69,6 +70,8 @@ pub(crate) struct World {
     pub(crate) database: TestDatabase,
     pub(crate) accounts: Accounts,
     accounts_addr: SocketAddr,
+    pub(crate) orders: Orders,
+    orders_addr: SocketAddr,
     pub(crate) keys: TestKeys,
     shutdown: Shutdown,
 }
@@ -94,7 +97,8 @@ impl World {
         let keys = testkit::jwt::key_set();
         let shutdown = Shutdown::manual();
         let (accounts, accounts_addr) = Accounts::start(&keys.assertions_file, shutdown.clone()).await;
-        Self { database, accounts, accounts_addr, keys, shutdown }
+        let (orders, orders_addr) = Orders::start(&keys.assertions_file, shutdown.clone()).await;
+        Self { database, accounts, accounts_addr, orders, orders_addr, keys, shutdown }
     }
 
     pub(crate) async fn replica(&self, setup: Setup) -> Replica {
@@ -109,6 +113,7 @@ impl World {
             assertion_jwks_file: self.keys.assertions_file.clone(),
             assertion_key_file: self.keys.assertion_key_file("notifications"),
             accounts_url: format!("http://{}", self.accounts_addr),
+            orders_url: format!("http://{}", self.orders_addr),
             environment: Environment::Development,
             metrics_url: None,
             instance: "test".to_owned(),

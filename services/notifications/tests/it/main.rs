@@ -10,6 +10,8 @@ mod feeds;
 mod follow;
 mod mailbox;
 mod mails;
+mod orders;
+mod orders_stand_in;
 mod policies;
 mod preferences;
 mod refusals;

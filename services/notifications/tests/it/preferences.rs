@@ -7,7 +7,7 @@ use tonic::Code;
 
 use crate::app::{ANA, BIA, TestApp, refusal};
 
-const KINDS: [&str; 3] = ["report.received", "account.security", "account.welcome"];
+const KINDS: [&str; 4] = ["report.received", "account.security", "account.welcome", "order"];
 
 fn wish(kind: &str, in_app: bool, email: bool) -> Preference {
     Preference { kind: kind.to_owned(), in_app, email }

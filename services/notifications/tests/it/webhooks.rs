@@ -5,6 +5,7 @@ mod delivering;
 mod endpoints;
 mod failing;
 mod log;
+mod orders;
 mod receiver;
 mod replicas;
 mod rotation;

@@ -1,5 +1,9 @@
 //! The letters that the shop writes. Each also has a greeting, a farewell, and the blanks `name` and `shop_url`.
 
+mod orders;
+
+pub(super) use self::orders::ORDERS;
+
 /// One kind of letter.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Template {
@@ -17,7 +21,7 @@ pub(super) struct Words {
     pub(super) text: &'static str,
 }
 
-/// Every letter there is.
+/// Every letter about anything but orders.
 pub(super) const TEMPLATES: &[Template] = &[
     Template {
         name: "verify_email",
