@@ -6,12 +6,13 @@ use anyhow::{Context as _, bail};
 use events::{Event, Fact};
 use proto::events::v1::UserFact;
 use rls::{Caller, Class, Database, DatabaseConfig, UserRole};
+use serde_json::json;
 
 use crate::domain::email;
 use crate::domain::password::{Chooser, Password, SecondFactor};
 use crate::domain::person::{self, Locale};
 use crate::error::Error;
-use crate::handlers::{now, record};
+use crate::handlers::{now, record, sign};
 use crate::passwords::Passwords;
 use crate::secrets::Secrets;
 use crate::store::founding::{self, Founder};
@@ -55,6 +56,7 @@ pub async fn create(
                 if let Some(id) = id {
                     let registered = Fact::UserRegistered(UserFact { user_id: id.0 });
                     record(tx, &Event::new(tx.caller(), now, 1, registered)).await?;
+                    sign(tx, "", "user.founded", id, None, Some(json!({ "role": "admin" }))).await?;
                 }
                 Ok::<_, Error>(id)
             })

@@ -100,7 +100,7 @@ impl App {
             secrets,
             announcer,
             counters,
-            peers: Peers::new(asserter, &config.agenda_url, &config.notifications_url)?,
+            peers: Peers::new(asserter, &config)?,
             public_url: config.public_url.as_str().into(),
         };
         let service = AccountsGrpc { resources, assertions };
@@ -151,6 +151,7 @@ impl App {
             Recorder::new(latency::grpc::endpoints("mestres.accounts.v1.AccountsService", CALL_THRESHOLD));
         // These stop with the listeners: what they do can wait for the next process.
         let sweeping = tokio::spawn(sweep::run(db.clone(), shutdown.drain.clone()));
+        let forgetting = tokio::spawn(idempotency::keep_swept(db.clone(), shutdown.drain.clone()));
         let working = tokio::spawn(jobs::run(workshop, shutdown.drain.clone()));
         // These go on until the last call is answered: its events, revocations and timing count too.
         let served = CancellationToken::new();
@@ -206,6 +207,7 @@ impl App {
         // Also when a listener failed: nothing outlives this.
         shutdown.drain.cancel();
         sweeping.await.context("the sweeper panicked")?;
+        forgetting.await.context("the sweeper of repeats panicked")?;
         working.await.context("a worker panicked")?;
         served.cancel();
         announcing.await.context("the announcer panicked")?;

@@ -57,6 +57,8 @@ pub struct Config {
     pub agenda_url: String,
     /// `MESTRES_NOTIFICATIONS_URL`: sends mails. Default `http://127.0.0.1:50056`.
     pub notifications_url: String,
+    /// `MESTRES_ORDERS_URL`: asked for what it knows about a user. Default `http://127.0.0.1:50057`.
+    pub orders_url: String,
 }
 
 impl Config {
@@ -93,6 +95,7 @@ impl Config {
             staff_totp: staff_totp(config::optional(STAFF_TOTP).as_deref(), environment)?,
             agenda_url: url("MESTRES_AGENDA_URL", "http://127.0.0.1:50055"),
             notifications_url: url("MESTRES_NOTIFICATIONS_URL", "http://127.0.0.1:50056"),
+            orders_url: url("MESTRES_ORDERS_URL", "http://127.0.0.1:50057"),
         })
     }
 }

@@ -49,6 +49,9 @@ pub(crate) enum Error {
     /// More passwords are to be checked than we can; nothing was done.
     #[error("too much is asked at once")]
     Overloaded { retry_after: Duration },
+    /// A repeat of a request that is under way, was another, or was refused.
+    #[error(transparent)]
+    Repeat(#[from] idempotency::Refused),
     /// The database did not do it, or did not say.
     #[error(transparent)]
     Database(#[from] DatabaseError),

@@ -4,11 +4,13 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use idempotency::Answer;
 use proto::accounts::v1 as pb;
 use proto::accounts::v1::accounts_service_server::AccountsService;
 use rls::{Assertions, Caller, DatabaseError};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Request, Response, Status};
+use uuid::Uuid;
 
 use crate::error::{Error, Missing};
 use crate::handlers::{self, Call, Resources};
@@ -36,8 +38,12 @@ impl AccountsGrpc {
             Some(value) => Some(value.to_str().map_err(|_not_ascii| rls::Unauthenticated::Malformed)?),
             None => None,
         };
+        let asserted = self.assertions.caller(authorization)?;
+        let request_id = authorization.and_then(rls::stated_request_id);
         Ok(Call {
-            asserted: self.assertions.caller(authorization)?,
+            request_id: request_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
+            repeat: idempotency::Request::from_metadata(request.metadata(), &asserted.caller)?,
+            asserted,
             within: bootstrap::grpc::remaining(request),
             resources: self.resources.clone(),
         })
@@ -57,7 +63,7 @@ macro_rules! calls {
                     if let Err(Error::Throttled { .. }) = &answer {
                         self.resources.counters.throttled.increment();
                     }
-                    answer.map(Response::new).map_err(|error| status(error, caller))
+                    answer.map(Answer::into_response).map_err(|error| status(error, caller))
                 }
             )+
         }
@@ -102,6 +108,28 @@ calls! {
 /// What the caller is told. Our own failures are logged here, once, with all their causes; what a
 /// caller did wrong is not.
 fn status(error: Error, caller: Caller) -> Status {
+    match error {
+        Error::Database(failure) => database_status(failure, caller),
+        Error::Repeat(refused) => idempotency::status(&refused),
+        Error::Internal(what) => {
+            tracing::error!(caller.role = caller.role(), error = what, "a call failed");
+            refusal(Code::Internal, "internal", None, "try again later")
+        }
+        error => refused(&error),
+    }
+}
+
+/// Refusals of what the caller did wrong are kept for repeats, see [`idempotency::once`].
+impl idempotency::Verdict for Error {
+    fn refusal(&self) -> Option<Status> {
+        match self {
+            Self::Database(_) | Self::Repeat(_) | Self::Internal(_) => None,
+            error => Some(refused(error)),
+        }
+    }
+}
+
+fn refused(error: &Error) -> Status {
     let detail = error.to_string();
     match error {
         Error::Invalid(invalid) => {
@@ -118,7 +146,7 @@ fn status(error: Error, caller: Caller) -> Status {
         }
         Error::StaleVersion { current, .. } => {
             let mut status = refusal(Code::Aborted, "version_mismatch", Some("expected_version"), &detail);
-            status.metadata_mut().insert(CURRENT_VERSION, MetadataValue::from(current));
+            status.metadata_mut().insert(CURRENT_VERSION, MetadataValue::from(*current));
             status
         }
         Error::Unauthenticated(reason) => {
@@ -132,14 +160,13 @@ fn status(error: Error, caller: Caller) -> Status {
         Error::OwnAccount => refusal(Code::PermissionDenied, "own_account", None, &detail),
         Error::LastAdmin => refusal(Code::PermissionDenied, "last_admin", None, &detail),
         Error::Throttled { retry_after } => {
-            later(refusal(Code::ResourceExhausted, "rate_limited", None, &detail), retry_after)
+            later(refusal(Code::ResourceExhausted, "rate_limited", None, &detail), *retry_after)
         }
         Error::Overloaded { retry_after } => {
-            later(refusal(Code::Unavailable, "overloaded", None, &detail), retry_after)
+            later(refusal(Code::Unavailable, "overloaded", None, &detail), *retry_after)
         }
-        Error::Database(failure) => database_status(failure, caller),
-        Error::Internal(what) => {
-            tracing::error!(caller.role = caller.role(), error = what, "a call failed");
+        // Told by `status`, where they are logged.
+        Error::Database(_) | Error::Repeat(_) | Error::Internal(_) => {
             refusal(Code::Internal, "internal", None, "try again later")
         }
     }

@@ -41,8 +41,10 @@ pub(crate) mod verify_email;
 use std::sync::Arc;
 use std::time::Duration;
 
+use idempotency::{Done, Reply};
 use proto::accounts::v1::Revocation;
 use rls::{Asserted, Caller, Class, Database, DatabaseError, Tx, UserId, UserRole};
+use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -81,6 +83,10 @@ pub(crate) struct Call {
     pub(crate) asserted: Asserted,
     /// What is left of the caller's patience.
     pub(crate) within: Duration,
+    /// As which the request is known to whoever sent it.
+    pub(crate) request_id: String,
+    /// The request's idempotency key, when it has one.
+    pub(crate) repeat: Option<idempotency::Request>,
 }
 
 impl Resources {
@@ -127,6 +133,31 @@ impl Call {
     {
         let within = self.within.min(WRITE_DEADLINE);
         self.resources.db.run(&on_behalf_of.into(), Class::Write, within, work).await
+    }
+
+    /// Runs a transaction that changes something, done once however often the request is repeated. `reply` makes the
+    /// answer of what `work` gives.
+    pub(crate) async fn once<T, R, W>(
+        &self,
+        on_behalf_of: impl Into<Caller>,
+        reply: impl FnOnce(T) -> R + Send + 'static,
+        work: W,
+    ) -> Result<Done<R>, Error>
+    where
+        T: Send + 'static,
+        R: Reply,
+        W: for<'t> FnOnce(&'t mut Tx) -> rls::BoxFuture<'t, Result<T, Error>> + Send + 'static,
+    {
+        let within = self.within.min(WRITE_DEADLINE);
+        idempotency::once(
+            &self.resources.db,
+            &on_behalf_of.into(),
+            Class::Write,
+            within,
+            self.repeat.as_ref(),
+            move |tx| Box::pin(async move { work(tx).await.map(reply) }),
+        )
+        .await
     }
 
     /// Whoever is signed in, as the person whose own rows they may reach: the role does not matter.
@@ -230,6 +261,28 @@ impl From<Backstage> for Caller {
 pub(crate) fn now() -> OffsetDateTime {
     let now = OffsetDateTime::now_utc();
     now.replace_nanosecond(now.microsecond() * 1_000).expect("a whole microsecond is a valid nanosecond")
+}
+
+/// Writes down what was done to a user, by whom the transaction is open for. The last statement of a change: writers
+/// wait for each other here. No names, addresses or reasons: the log outlives what people ask to be forgotten.
+pub(crate) async fn sign(
+    tx: &mut Tx,
+    request_id: &str,
+    action: &'static str,
+    user: UserId,
+    before: Option<Value>,
+    after: Option<Value>,
+) -> Result<(), Error> {
+    let entry = audit::Entry {
+        actor: *tx.caller(),
+        action,
+        entity: "user",
+        entity_id: user.0.to_string(),
+        before,
+        after,
+        request_id: request_id.to_owned(),
+    };
+    Ok(audit::record(tx, &entry).await?)
 }
 
 /// Writes the event into the outbox of the transaction that makes it true.

@@ -105,6 +105,7 @@ impl App {
         let relay = Relay::new(outbox, db.clone(), nats.clone());
         let relay = tokio::spawn(relay.run(served.clone()));
         let erasing = tokio::spawn(erasure::run(db.clone(), nats, served.clone()));
+        let sweeping = tokio::spawn(idempotency::keep_swept(db.clone(), served.clone()));
         let reporter = match &config.metrics_url {
             Some(url) => {
                 let identity = latency::Identity {
@@ -147,6 +148,7 @@ impl App {
         served.cancel();
         relay.await.context("the relay panicked")?;
         erasing.await.context("the eraser panicked")?;
+        sweeping.await.context("the sweeper panicked")?;
         if let Some(reporter) = reporter {
             reporter.stopped().await;
         }

@@ -4,6 +4,7 @@
 //! - A report belongs to two: it loses the user and stays with the other, who is told by the event that
 //!   purges their lists. What a sender wrote stays with whom it was written for. A report that has lost
 //!   both is deleted.
+//! - Replies kept for repeats go too: they say what was there.
 //!
 //! Deleted rows leave no events: the account's own event already purged everything of that user.
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use events::{Consumer, ConsumerConfig, Delivery, Event, Fact, Failure, inbox};
 use proto::events::v1::ReportFact;
-use rls::{Caller, Class, Database, DatabaseError, Tx};
+use rls::{Caller, Class, Database, DatabaseError, Tx, UserId};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
@@ -58,6 +59,8 @@ async fn handle(db: &Database, delivery: &Delivery) -> Result<(), Failure> {
             Box::pin(async move {
                 let left = erase_some(tx, account.user_id).await?;
                 if left == Left::Nothing {
+                    // Kept replies say what was erased.
+                    idempotency::forget(tx, UserId(account.user_id)).await?;
                     // In the transaction that finds it true: from here on this message has been handled.
                     inbox::first_time(tx, CONSUMER, &message_id)
                         .await

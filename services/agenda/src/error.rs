@@ -37,6 +37,9 @@ pub(crate) enum Error {
     /// The call is for somebody of another kind.
     #[error("this is not for this caller")]
     Forbidden,
+    /// A repeat of a request that is under way, was another, or was refused.
+    #[error(transparent)]
+    Repeat(#[from] idempotency::Refused),
     /// The database did not do it, or did not say.
     #[error(transparent)]
     Database(#[from] DatabaseError),

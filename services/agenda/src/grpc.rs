@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::fmt::Write as _;
 
+use idempotency::Answer;
 use proto::agenda::v1 as pb;
 use proto::agenda::v1::agenda_service_server::AgendaService;
 use rls::{Assertions, Caller, Database, DatabaseError};
@@ -33,8 +34,10 @@ impl AgendaGrpc {
             Some(value) => Some(value.to_str().map_err(|_not_ascii| rls::Unauthenticated::Malformed)?),
             None => None,
         };
+        let caller = self.assertions.caller(authorization)?.caller;
         Ok(Call {
-            caller: self.assertions.caller(authorization)?.caller,
+            caller,
+            repeat: idempotency::Request::from_metadata(request.metadata(), &caller)?,
             within: bootstrap::grpc::remaining(request),
             db: self.db.clone(),
         })
@@ -51,7 +54,7 @@ macro_rules! calls {
                     let call = self.call(&request).map_err(|error| status(error, Caller::Anonymous))?;
                     let caller = call.caller;
                     let answer = handlers::$name::$name(&call, request.into_inner()).await;
-                    answer.map(Response::new).map_err(|error| status(error, caller))
+                    answer.map(Answer::into_response).map_err(|error| status(error, caller))
                 }
             )+
         }
@@ -80,6 +83,24 @@ calls! {
 /// What the caller is told. Our own failures are logged here, once, with all their causes; what a
 /// caller did wrong is not.
 fn status(error: Error, caller: Caller) -> Status {
+    match error {
+        Error::Database(failure) => database_status(failure, caller),
+        Error::Repeat(refused) => idempotency::status(&refused),
+        error => refused(&error),
+    }
+}
+
+/// Refusals of what the caller did wrong are kept for repeats, see [`idempotency::once`].
+impl idempotency::Verdict for Error {
+    fn refusal(&self) -> Option<Status> {
+        match self {
+            Self::Database(_) | Self::Repeat(_) => None,
+            error => Some(refused(error)),
+        }
+    }
+}
+
+fn refused(error: &Error) -> Status {
     let detail = error.to_string();
     let (code, reason, field) = match error {
         Error::Invalid(invalid) => {
@@ -87,10 +108,9 @@ fn status(error: Error, caller: Caller) -> Status {
         }
         Error::StaleVersion { current, .. } => {
             let mut status = refusal(Code::Aborted, "version_mismatch", Some("expected_version"), &detail);
-            status.metadata_mut().insert(CURRENT_VERSION, MetadataValue::from(current));
+            status.metadata_mut().insert(CURRENT_VERSION, MetadataValue::from(*current));
             return status;
         }
-        Error::Database(failure) => return database_status(failure, caller),
         Error::NotFound(Missing::Event) => (Code::NotFound, "event_not_found", None),
         Error::NotFound(Missing::Professional) => (Code::NotFound, "professional_not_found", None),
         Error::NotFound(Missing::Report) => (Code::NotFound, "report_not_found", None),
@@ -102,6 +122,8 @@ fn status(error: Error, caller: Caller) -> Status {
         }
         Error::Anonymous => (Code::Unauthenticated, "unauthenticated", None),
         Error::NotTheSender | Error::Forbidden => (Code::PermissionDenied, "permission_denied", None),
+        // Told by `status`, where they are logged.
+        Error::Database(_) | Error::Repeat(_) => (Code::Internal, "internal", None),
     };
     refusal(code, reason, field, &detail)
 }

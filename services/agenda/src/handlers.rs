@@ -20,7 +20,8 @@ pub(crate) mod update_report;
 
 use std::time::Duration;
 
-use rls::{Caller, Class, Committed, Database, DatabaseError, Tx, UserId};
+use idempotency::{Done, Reply};
+use rls::{Caller, Class, Database, DatabaseError, Tx, UserId};
 use time::OffsetDateTime;
 
 use crate::domain::Version;
@@ -37,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     /// What is left of the caller's patience.
     pub(crate) within: Duration,
+    /// The request's idempotency key, when it has one.
+    pub(crate) repeat: Option<idempotency::Request>,
 }
 
 impl Call {
@@ -50,14 +53,29 @@ impl Call {
         Ok(self.db.run(&Caller::User(owner.id), Class::Read, within, work).await?.value)
     }
 
-    /// Runs a transaction that changes something in somebody's agenda.
-    async fn write<T, W>(&self, owner: Owner, work: W) -> Result<Committed<T>, Error>
+    /// Runs a transaction that changes something in somebody's agenda, done once however often the request is
+    /// repeated. `reply` makes the answer of what `work` gives.
+    async fn once<T, R, W>(
+        &self,
+        owner: Owner,
+        reply: impl FnOnce(T) -> R + Send + 'static,
+        work: W,
+    ) -> Result<Done<R>, Error>
     where
         T: Send + 'static,
+        R: Reply,
         W: for<'t> FnOnce(&'t mut Tx) -> rls::BoxFuture<'t, Result<T, Error>> + Send + 'static,
     {
         let within = self.within.min(WRITE_DEADLINE);
-        self.db.run(&Caller::User(owner.id), Class::Write, within, work).await
+        idempotency::once(
+            &self.db,
+            &Caller::User(owner.id),
+            Class::Write,
+            within,
+            self.repeat.as_ref(),
+            move |tx| Box::pin(async move { work(tx).await.map(reply) }),
+        )
+        .await
     }
 
     /// The caller as somebody with an agenda.

@@ -2,7 +2,6 @@
 
 use prost_types::Timestamp;
 use proto::agenda::v1 as pb;
-use proto::events::v1::PurgeReceipt;
 use time::OffsetDateTime;
 
 use crate::domain::event::{EventFields, Filter, Kind, Span, Status, moment};
@@ -167,16 +166,6 @@ pub(crate) fn report(row: ReportRow) -> pb::Report {
         version: row.version,
         created_at: Some(timestamp(row.created_at)),
     }
-}
-
-/// What a committed mutation made stale.
-pub(crate) fn receipts(receipts: Vec<rls::Receipt>) -> Vec<PurgeReceipt> {
-    let receipt = |receipt: rls::Receipt| PurgeReceipt {
-        event_id: receipt.event_id.to_string(),
-        tags: receipt.tags,
-        commit_lsn: receipt.commit_lsn,
-    };
-    receipts.into_iter().map(receipt).collect()
 }
 
 fn given<T>(field: &str, value: Option<T>) -> Result<T, Invalid> {

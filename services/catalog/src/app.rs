@@ -143,6 +143,7 @@ impl App {
             orders.run(stop, move |delivery| sales::handle(sold.clone(), delivery)).await
         });
         workers.spawn(popularity::keep_counted(db.clone(), config.count_sales_every, shutdown.drain.clone()));
+        workers.spawn(idempotency::keep_swept(db.clone(), shutdown.drain.clone()));
         workers.close();
 
         let gauges = reporter.as_ref().map(Reporter::gauges);

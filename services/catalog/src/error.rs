@@ -28,6 +28,9 @@ pub(crate) enum Error {
     /// The caller may not do this.
     #[error("this is for staff")]
     Forbidden,
+    /// A repeat of a request that is under way, was another, or was refused.
+    #[error(transparent)]
+    Repeat(#[from] idempotency::Refused),
     /// The database did not do it, or did not say.
     #[error(transparent)]
     Database(#[from] DatabaseError),

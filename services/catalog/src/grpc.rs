@@ -3,11 +3,13 @@
 use std::error::Error as _;
 use std::fmt::Write as _;
 
+use idempotency::Answer;
 use proto::catalog::v1 as pb;
 use proto::catalog::v1::catalog_service_server::CatalogService;
 use rls::{Assertions, Caller, Database, DatabaseError};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Request, Response, Status};
+use uuid::Uuid;
 
 use crate::domain::cursor::CursorKey;
 use crate::error::{Error, Missing, Unique};
@@ -41,8 +43,11 @@ impl CatalogGrpc {
             (Audience::People, false) | (Audience::Processes, true) => {}
             (Audience::People, true) | (Audience::Processes, false) => return Err(Error::Forbidden),
         }
+        let request_id = authorization.and_then(rls::stated_request_id);
         Ok(Call {
             caller,
+            request_id: request_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
+            repeat: idempotency::Request::from_metadata(request.metadata(), &caller)?,
             within: bootstrap::grpc::remaining(request),
             db: self.db.clone(),
             cursor_key: self.cursor_key.clone(),
@@ -69,7 +74,7 @@ macro_rules! calls {
                     let call = self.call(&request, Audience::$audience).map_err(|error| status(error, Caller::Anonymous))?;
                     let caller = call.caller;
                     let answer = handlers::$name::$name(&call, request.into_inner()).await;
-                    answer.map(Response::new).map_err(|error| status(error, caller))
+                    answer.map(Answer::into_response).map_err(|error| status(error, caller))
                 }
             )+)+
         }
@@ -100,6 +105,24 @@ calls! {
 /// caller did wrong is not.
 fn status(error: Error, caller: Caller) -> Status {
     match error {
+        Error::Database(failure) => database_status(failure, caller),
+        Error::Repeat(refused) => idempotency::status(&refused),
+        error => refused(&error),
+    }
+}
+
+/// Refusals of what the caller did wrong are kept for repeats, see [`idempotency::once`].
+impl idempotency::Verdict for Error {
+    fn refusal(&self) -> Option<Status> {
+        match self {
+            Self::Database(_) | Self::Repeat(_) => None,
+            error => Some(refused(error)),
+        }
+    }
+}
+
+fn refused(error: &Error) -> Status {
+    match error {
         Error::Invalid(invalid) => {
             refusal(Code::InvalidArgument, invalid.reason, Some(&invalid.field), &invalid.detail)
         }
@@ -114,7 +137,7 @@ fn status(error: Error, caller: Caller) -> Status {
         Error::StaleVersion { current, .. } => {
             let detail = error.to_string();
             let mut status = refusal(Code::Aborted, "version_mismatch", Some("expected_version"), &detail);
-            status.metadata_mut().insert(CURRENT_VERSION, MetadataValue::from(current));
+            status.metadata_mut().insert(CURRENT_VERSION, MetadataValue::from(*current));
             status
         }
         Error::Taken(unique) => {
@@ -129,7 +152,8 @@ fn status(error: Error, caller: Caller) -> Status {
         }
         Error::Anonymous => refusal(Code::Unauthenticated, "unauthenticated", None, &error.to_string()),
         Error::Forbidden => refusal(Code::PermissionDenied, "permission_denied", None, &error.to_string()),
-        Error::Database(failure) => database_status(failure, caller),
+        // Told by `status`, where they are logged.
+        Error::Database(_) | Error::Repeat(_) => refusal(Code::Internal, "internal", None, "try again later"),
     }
 }
 

@@ -17,9 +17,12 @@ pub(crate) mod update_product;
 
 use std::time::Duration;
 
+use idempotency::{Done, Reply};
 use rls::{Caller, Class, Database, DatabaseError, Tx};
+use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::domain::ProductId;
 use crate::domain::cursor::CursorKey;
 use crate::error::Error;
 
@@ -35,6 +38,10 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     /// What is left of the caller's patience.
     pub(crate) within: Duration,
+    /// As which the request is known to whoever sent it.
+    pub(crate) request_id: String,
+    /// The request's idempotency key, when it has one.
+    pub(crate) repeat: Option<idempotency::Request>,
 }
 
 impl Call {
@@ -48,29 +55,67 @@ impl Call {
         Ok(self.db.run(&self.caller, Class::Read, within, work).await?.value)
     }
 
-    /// Runs a transaction that changes something, for somebody who may.
-    async fn write<T, W>(&self, editor: &Editor, work: W) -> Result<rls::Committed<T>, Error>
+    /// Runs a transaction that changes something, for somebody who may, done once however often the request is
+    /// repeated. `reply` makes the answer of what `work` gives.
+    async fn once<T, R, W>(
+        &self,
+        editor: &Editor,
+        reply: impl FnOnce(T) -> R + Send + 'static,
+        work: W,
+    ) -> Result<Done<R>, Error>
     where
         T: Send + 'static,
+        R: Reply,
         W: for<'t> FnOnce(&'t mut Tx) -> rls::BoxFuture<'t, Result<T, Error>> + Send + 'static,
     {
         let within = self.within.min(WRITE_DEADLINE);
-        self.db.run(&editor.0, Class::Write, within, work).await
+        idempotency::once(&self.db, &editor.caller, Class::Write, within, self.repeat.as_ref(), move |tx| {
+            Box::pin(async move { work(tx).await.map(reply) })
+        })
+        .await
     }
 
     /// The caller as somebody who may change the catalog.
     fn editor(&self) -> Result<Editor, Error> {
         match self.caller {
-            Caller::Staff(_) | Caller::Admin(_) | Caller::Service => Ok(Editor(self.caller)),
+            Caller::Staff(_) | Caller::Admin(_) | Caller::Service => {
+                Ok(Editor { caller: self.caller, request_id: self.request_id.clone() })
+            }
             Caller::User(_) => Err(Error::Forbidden),
             Caller::Anonymous | Caller::Guest { .. } => Err(Error::Anonymous),
         }
     }
 }
 
-/// A caller who may change the catalog.
-#[derive(Clone, Copy, Debug)]
-struct Editor(Caller);
+/// A caller who may change the catalog, and the request by which they do.
+#[derive(Clone, Debug)]
+struct Editor {
+    caller: Caller,
+    request_id: String,
+}
+
+impl Editor {
+    /// Writes down what the editor did to a product. The last statement of a change: writers wait for each other here.
+    async fn sign(
+        &self,
+        tx: &mut Tx,
+        action: &'static str,
+        product: ProductId,
+        before: Option<Value>,
+        after: Option<Value>,
+    ) -> Result<(), Error> {
+        let entry = audit::Entry {
+            actor: self.caller,
+            action,
+            entity: "product",
+            entity_id: product.get().to_string(),
+            before,
+            after,
+            request_id: self.request_id.clone(),
+        };
+        Ok(audit::record(tx, &entry).await?)
+    }
+}
 
 /// The clock, as finely as the database keeps it.
 pub(crate) fn now() -> OffsetDateTime {

@@ -2,7 +2,7 @@
 
 use prost_types::Timestamp;
 use proto::catalog::v1 as pb;
-use proto::events::v1::{CategoryPath, PurgeReceipt};
+use proto::events::v1::CategoryPath;
 use time::OffsetDateTime;
 
 use crate::domain::category::Category;
@@ -173,16 +173,6 @@ pub(crate) fn category(category: Category) -> pb::Category {
         product_count: category.products.unsigned_abs(),
         version: category.version,
     }
-}
-
-/// What a committed mutation made stale.
-pub(crate) fn receipts(receipts: Vec<rls::Receipt>) -> Vec<PurgeReceipt> {
-    let receipt = |receipt: rls::Receipt| PurgeReceipt {
-        event_id: receipt.event_id.to_string(),
-        tags: receipt.tags,
-        commit_lsn: receipt.commit_lsn,
-    };
-    receipts.into_iter().map(receipt).collect()
 }
 
 /// A category's ancestors and itself as events carry them; none for a product without category.

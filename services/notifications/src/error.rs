@@ -31,6 +31,9 @@ pub(crate) enum Error {
     /// The process is about to end.
     #[error("this process is draining")]
     Draining,
+    /// A repeat of a request that is under way, was another, or was refused.
+    #[error(transparent)]
+    Repeat(#[from] idempotency::Refused),
     /// The database did not do it, or did not say.
     #[error(transparent)]
     Database(#[from] DatabaseError),

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::fmt::Write as _;
 
+use idempotency::Answer;
 use proto::notifications::v1 as pb;
 use proto::notifications::v1::notifications_service_server::NotificationsService;
 use rls::{Assertions, Caller, Database, DatabaseError};
@@ -39,8 +40,10 @@ impl NotificationsGrpc {
             Some(value) => Some(value.to_str().map_err(|_not_ascii| rls::Unauthenticated::Malformed)?),
             None => None,
         };
+        let caller = self.assertions.caller(authorization)?.caller;
         Ok(Call {
-            caller: self.assertions.caller(authorization)?.caller,
+            caller,
+            repeat: idempotency::Request::from_metadata(request.metadata(), &caller)?,
             within: bootstrap::grpc::remaining(request),
             db: self.db.clone(),
             mails: self.mails.clone(),
@@ -59,7 +62,7 @@ macro_rules! calls {
                     let call = self.call(&request).map_err(|error| status(error, Caller::Anonymous))?;
                     let caller = call.caller;
                     let answer = handlers::$name::$name(&call, request.into_inner()).await;
-                    answer.map(Response::new).map_err(|error| status(error, caller))
+                    answer.map(Answer::into_response).map_err(|error| status(error, caller))
                 }
             )+
 
@@ -93,6 +96,24 @@ calls! {
 /// What the caller is told. Our own failures are logged here, once, with all their causes; what a
 /// caller did wrong is not.
 pub(crate) fn status(error: Error, caller: Caller) -> Status {
+    match error {
+        Error::Database(failure) => database_status(failure, caller),
+        Error::Repeat(refused) => idempotency::status(&refused),
+        error => refused(&error),
+    }
+}
+
+/// Refusals of what the caller did wrong are kept for repeats, see [`idempotency::once`].
+impl idempotency::Verdict for Error {
+    fn refusal(&self) -> Option<Status> {
+        match self {
+            Self::Database(_) | Self::Repeat(_) => None,
+            error => Some(refused(error)),
+        }
+    }
+}
+
+fn refused(error: &Error) -> Status {
     let detail = error.to_string();
     match error {
         Error::Invalid(invalid) => {
@@ -110,7 +131,8 @@ pub(crate) fn status(error: Error, caller: Caller) -> Status {
         }
         Error::StreamsFull => refusal(Code::Unavailable, "streams_full", None, &detail),
         Error::Draining => refusal(Code::Unavailable, "draining", None, &detail),
-        Error::Database(failure) => database_status(failure, caller),
+        // Told by `status`, where they are logged.
+        Error::Database(_) | Error::Repeat(_) => refusal(Code::Internal, "internal", None, "try again later"),
     }
 }
 

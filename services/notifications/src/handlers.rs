@@ -12,6 +12,7 @@ pub(crate) mod update_preferences;
 
 use std::time::Duration;
 
+use idempotency::{Done, Reply};
 use rls::{Caller, Class, Database, Tx};
 use time::OffsetDateTime;
 
@@ -32,6 +33,8 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     /// What is left of the caller's patience.
     pub(crate) within: Duration,
+    /// The request's idempotency key, when it has one.
+    pub(crate) repeat: Option<idempotency::Request>,
 }
 
 /// A caller who is a user, whatever their role.
@@ -60,6 +63,25 @@ impl Call {
     {
         let within = self.within.min(WRITE_DEADLINE);
         self.db.run(&self.caller, Class::Write, within, work).await
+    }
+
+    /// Runs a transaction that changes something, done once however often the request is repeated. `reply` makes the
+    /// answer of what `work` gives.
+    async fn once<T, R, W>(
+        &self,
+        reply: impl FnOnce(T) -> R + Send + 'static,
+        work: W,
+    ) -> Result<Done<R>, Error>
+    where
+        T: Send + 'static,
+        R: Reply,
+        W: for<'t> FnOnce(&'t mut Tx) -> rls::BoxFuture<'t, Result<T, Error>> + Send + 'static,
+    {
+        let within = self.within.min(WRITE_DEADLINE);
+        idempotency::once(&self.db, &self.caller, Class::Write, within, self.repeat.as_ref(), move |tx| {
+            Box::pin(async move { work(tx).await.map(reply) })
+        })
+        .await
     }
 
     /// The caller as somebody with a feed.

@@ -1,7 +1,6 @@
 //! From what is stored to what the contract says.
 
 use prost_types::Timestamp;
-use proto::events::v1::PurgeReceipt;
 use proto::notifications::v1 as pb;
 use time::OffsetDateTime;
 
@@ -32,16 +31,6 @@ pub(crate) fn preferences(preferences: &Preferences) -> Vec<pb::Preference> {
             email: ways.email,
         })
         .collect()
-}
-
-/// What a committed mutation made stale.
-pub(crate) fn receipts(receipts: Vec<rls::Receipt>) -> Vec<PurgeReceipt> {
-    let receipt = |receipt: rls::Receipt| PurgeReceipt {
-        event_id: receipt.event_id.to_string(),
-        tags: receipt.tags,
-        commit_lsn: receipt.commit_lsn,
-    };
-    receipts.into_iter().map(receipt).collect()
 }
 
 /// A moment, exactly.

@@ -422,7 +422,8 @@ pub struct DataJob {
     /// Of a finished export: a JSON object with a member per service.
     #[prost(string, optional, tag = "6")]
     pub document_json: ::core::option::Option<::prost::alloc::string::String>,
-    /// Of a failed job, why: `agenda_unavailable`, `notifications_unavailable`, `too_large`, `last_admin`, `internal`.
+    /// Of a failed job, why: `agenda_unavailable`, `notifications_unavailable`, `orders_unavailable`,
+    /// `too_large`, `last_admin`, `internal`.
     #[prost(string, optional, tag = "7")]
     pub failure: ::core::option::Option<::prost::alloc::string::String>,
 }

@@ -24,6 +24,7 @@ impl DataJobKind {
 pub(crate) enum JobFailure {
     AgendaUnavailable,
     NotificationsUnavailable,
+    OrdersUnavailable,
     /// The export is longer than an answer may be.
     TooLarge,
     /// Nobody would be left to administer the shop.
@@ -37,6 +38,7 @@ impl JobFailure {
         match self {
             Self::AgendaUnavailable => "agenda_unavailable",
             Self::NotificationsUnavailable => "notifications_unavailable",
+            Self::OrdersUnavailable => "orders_unavailable",
             Self::TooLarge => "too_large",
             Self::LastAdmin => "last_admin",
             Self::Internal => "internal",

@@ -1,5 +1,6 @@
 //! A new address; a user's first one becomes the default.
 
+use idempotency::Done;
 use proto::accounts::v1::{CreateAddressRequest, CreateAddressResponse};
 
 use super::{Call, address_event, now};
@@ -12,15 +13,20 @@ use crate::wire;
 pub(crate) async fn create_address(
     call: &Call,
     request: CreateAddressRequest,
-) -> Result<CreateAddressResponse, Error> {
+) -> Result<Done<CreateAddressResponse>, Error> {
     let oneself = call.oneself()?;
     let given = request.fields.ok_or_else(|| Invalid::value("fields", "must be given"))?;
     let fields = wire::address::fields(&given)?;
     let default = if given.is_default == Some(true) { BecomesDefault::Yes } else { BecomesDefault::No };
     let now = now();
 
-    let committed = call
-        .write(oneself, move |tx| {
+    call.once(
+        oneself,
+        |address| CreateAddressResponse {
+            address: Some(wire::address::address(address)),
+            receipts: Vec::new(),
+        },
+        move |tx| {
             Box::pin(async move {
                 if !addresses::lock_owner(tx, oneself.id).await? {
                     return Err(Error::NotFound(Missing::User));
@@ -36,10 +42,7 @@ pub(crate) async fn create_address(
                 }
                 Ok(address)
             })
-        })
-        .await?;
-    Ok(CreateAddressResponse {
-        address: Some(wire::address::address(committed.value)),
-        receipts: wire::receipts(committed.receipts),
-    })
+        },
+    )
+    .await
 }

@@ -1,5 +1,6 @@
 //! An address removed; when it was the default, the oldest of the others becomes it.
 
+use idempotency::Done;
 use proto::accounts::v1::{DeleteAddressRequest, DeleteAddressResponse};
 
 use super::{Call, address_event, now};
@@ -7,20 +8,21 @@ use crate::domain::Version;
 use crate::domain::address::AddressId;
 use crate::error::{Error, Missing};
 use crate::store::addresses;
-use crate::wire;
 
 pub(crate) async fn delete_address(
     call: &Call,
     request: DeleteAddressRequest,
-) -> Result<DeleteAddressResponse, Error> {
+) -> Result<Done<DeleteAddressResponse>, Error> {
     let oneself = call.oneself()?;
     let id = AddressId::parse("id", request.id)?;
     let expected =
         request.expected_version.map(|version| Version::parse("expected_version", version)).transpose()?;
     let now = now();
 
-    let committed = call
-        .write(oneself, move |tx| {
+    call.once(
+        oneself,
+        |()| DeleteAddressResponse { receipts: Vec::new() },
+        move |tx| {
             Box::pin(async move {
                 let user = oneself.id;
                 if !addresses::lock_owner(tx, user).await? {
@@ -39,7 +41,7 @@ pub(crate) async fn delete_address(
                 }
                 Ok(())
             })
-        })
-        .await?;
-    Ok(DeleteAddressResponse { receipts: wire::receipts(committed.receipts) })
+        },
+    )
+    .await
 }

@@ -1,22 +1,26 @@
 //! A user locked out, or let in again, by an administrator.
 
 use events::{Event, Fact};
+use idempotency::Done;
 use proto::accounts::v1::{LockUserRequest, LockUserResponse};
 use proto::events::v1::UserUpdated;
 use rls::UserId;
 use serde_json::json;
 
-use super::{Call, now, record};
+use super::{Call, now, record, sign};
 use crate::domain::{self, Invalid, Version};
 use crate::error::{Error, Missing};
 use crate::revoke::{self, Ending};
-use crate::store::admin::{self, AuditLine};
+use crate::store::admin;
 use crate::store::profile;
 use crate::wire;
 
 const REASON_CHARS_MAX: usize = 500;
 
-pub(crate) async fn lock_user(call: &Call, request: LockUserRequest) -> Result<LockUserResponse, Error> {
+pub(crate) async fn lock_user(
+    call: &Call,
+    request: LockUserRequest,
+) -> Result<Done<LockUserResponse>, Error> {
     let administrator = call.admin()?;
     let id = UserId(domain::id("id", request.id)?);
     let expected = Version::parse("expected_version", request.expected_version)?;
@@ -26,8 +30,14 @@ pub(crate) async fn lock_user(call: &Call, request: LockUserRequest) -> Result<L
     let actor = administrator.oneself;
     actor.require_fresh(now)?;
 
-    let committed = call
-        .write(administrator, move |tx| {
+    let request_id = call.request_id.clone();
+    let reply = |(user, revocations)| LockUserResponse {
+        user: Some(wire::user(user)),
+        revocations,
+        receipts: Vec::new(),
+    };
+    let done = call
+        .once(administrator, reply, move |tx| {
             Box::pin(async move {
                 admin::require_admin(tx, actor.id).await?;
                 let current = profile::locked(tx, id).await?.ok_or(Error::NotFound(Missing::User))?;
@@ -52,24 +62,14 @@ pub(crate) async fn lock_user(call: &Call, request: LockUserRequest) -> Result<L
                 } else {
                     Vec::new()
                 };
-                let line = AuditLine {
-                    action: if wanted { "lock" } else { "unlock" },
-                    before,
-                    after: json!({ "locked": wanted }),
-                    reason: (!reason.is_empty()).then_some(reason),
-                };
-                admin::audit(tx, id, &line).await?;
+                let action = if wanted { "user.locked" } else { "user.unlocked" };
+                sign(tx, &request_id, action, id, Some(before), Some(json!({ "locked": wanted }))).await?;
                 Ok((user, revocations))
             })
         })
         .await?;
-    let (user, revocations) = committed.value;
-    call.resources.announce(&revocations);
-    Ok(LockUserResponse {
-        user: Some(wire::user(user)),
-        revocations,
-        receipts: wire::receipts(committed.receipts),
-    })
+    call.resources.announce(&done.reply.revocations);
+    Ok(done)
 }
 
 fn reason(text: &str) -> Result<String, Invalid> {

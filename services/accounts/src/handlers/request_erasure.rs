@@ -1,5 +1,6 @@
 //! The caller made unrecognisable, in the background.
 
+use idempotency::Done;
 use proto::accounts::v1::{RequestErasureRequest, RequestErasureResponse};
 use rls::UserRole;
 
@@ -7,12 +8,11 @@ use super::{Call, now, request_job};
 use crate::domain::data_job::DataJobKind;
 use crate::error::Error;
 use crate::store::admin;
-use crate::wire;
 
 pub(crate) async fn request_erasure(
     call: &Call,
     _: RequestErasureRequest,
-) -> Result<RequestErasureResponse, Error> {
+) -> Result<Done<RequestErasureResponse>, Error> {
     let oneself = call.oneself()?;
     oneself.require_fresh(now())?;
     if oneself.role == UserRole::Admin {
@@ -24,6 +24,6 @@ pub(crate) async fn request_erasure(
             return Err(Error::LastAdmin);
         }
     }
-    let job = request_job::request_job(call, oneself, DataJobKind::Erasure).await?;
-    Ok(RequestErasureResponse { job: Some(wire::data_job::data_job(job)) })
+    let reply = |job| RequestErasureResponse { job: Some(job) };
+    request_job::request_job(call, oneself, DataJobKind::Erasure, reply).await
 }

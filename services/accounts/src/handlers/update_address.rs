@@ -1,5 +1,6 @@
 //! Some fields of an address replaced.
 
+use idempotency::Done;
 use proto::accounts::v1::{UpdateAddressRequest, UpdateAddressResponse};
 
 use super::{Call, address_event, now};
@@ -12,7 +13,7 @@ use crate::wire;
 pub(crate) async fn update_address(
     call: &Call,
     request: UpdateAddressRequest,
-) -> Result<UpdateAddressResponse, Error> {
+) -> Result<Done<UpdateAddressResponse>, Error> {
     let oneself = call.oneself()?;
     let id = AddressId::parse("id", request.id)?;
     let expected =
@@ -21,8 +22,13 @@ pub(crate) async fn update_address(
     let patch = wire::address::patch(request)?;
     let now = now();
 
-    let committed = call
-        .write(oneself, move |tx| {
+    call.once(
+        oneself,
+        |address| UpdateAddressResponse {
+            address: Some(wire::address::address(address)),
+            receipts: Vec::new(),
+        },
+        move |tx| {
             Box::pin(async move {
                 let user = oneself.id;
                 if !addresses::lock_owner(tx, user).await? {
@@ -54,10 +60,7 @@ pub(crate) async fn update_address(
                 }
                 Ok(address)
             })
-        })
-        .await?;
-    Ok(UpdateAddressResponse {
-        address: Some(wire::address::address(committed.value)),
-        receipts: wire::receipts(committed.receipts),
-    })
+        },
+    )
+    .await
 }

@@ -1,6 +1,7 @@
 //! What the caller says about themselves, changed.
 
 use events::{Event, Fact};
+use idempotency::Done;
 use proto::accounts::v1::{UpdateProfileRequest, UpdateProfileResponse};
 use proto::events::v1::UserUpdated;
 
@@ -14,15 +15,17 @@ use crate::wire;
 pub(crate) async fn update_profile(
     call: &Call,
     request: UpdateProfileRequest,
-) -> Result<UpdateProfileResponse, Error> {
+) -> Result<Done<UpdateProfileResponse>, Error> {
     let oneself = call.oneself()?;
     let expected = Version::parse("expected_version", request.expected_version)?;
     let name = request.name.as_deref().map(|name| person::name("name", name)).transpose()?;
     let locale = request.locale.as_deref().map(|locale| Locale::parse("locale", locale)).transpose()?;
     let now = now();
 
-    let committed = call
-        .write(oneself, move |tx| {
+    call.once(
+        oneself,
+        |user| UpdateProfileResponse { user: Some(wire::user(user)), receipts: Vec::new() },
+        move |tx| {
             Box::pin(async move {
                 let current = profile::locked(tx, oneself.id).await?;
                 let current = current.ok_or(Error::NotFound(Missing::User))?;
@@ -47,10 +50,7 @@ pub(crate) async fn update_profile(
                 record(tx, &Event::new(tx.caller(), now, updated.version, fact)).await?;
                 Ok(updated)
             })
-        })
-        .await?;
-    Ok(UpdateProfileResponse {
-        user: Some(wire::user(committed.value)),
-        receipts: wire::receipts(committed.receipts),
-    })
+        },
+    )
+    .await
 }

@@ -1,23 +1,24 @@
 //! A user's name or role changed by an administrator.
 
 use events::{Event, Fact};
+use idempotency::Done;
 use proto::accounts::v1::{UpdateUserRequest, UpdateUserResponse};
 use proto::events::v1::{UserRoleChanged, UserUpdated};
 use rls::UserId;
 use serde_json::json;
 
-use super::{Call, now, record};
+use super::{Call, now, record, sign};
 use crate::domain::user::role_word;
 use crate::domain::{self, Version, person};
 use crate::error::{Error, Missing};
-use crate::store::admin::{self, AuditLine};
+use crate::store::admin;
 use crate::store::profile;
 use crate::{revoke, wire};
 
 pub(crate) async fn update_user(
     call: &Call,
     request: UpdateUserRequest,
-) -> Result<UpdateUserResponse, Error> {
+) -> Result<Done<UpdateUserResponse>, Error> {
     let administrator = call.admin()?;
     let id = UserId(domain::id("id", request.id)?);
     let expected = Version::parse("expected_version", request.expected_version)?;
@@ -27,8 +28,14 @@ pub(crate) async fn update_user(
     let actor = administrator.oneself;
     actor.require_fresh(now)?;
 
-    let committed = call
-        .write(administrator, move |tx| {
+    let request_id = call.request_id.clone();
+    let reply = |(user, revocations)| UpdateUserResponse {
+        user: Some(wire::user(user)),
+        revocations,
+        receipts: Vec::new(),
+    };
+    let done = call
+        .once(administrator, reply, move |tx| {
             Box::pin(async move {
                 admin::require_admin(tx, actor.id).await?;
                 let current = profile::locked(tx, id).await?.ok_or(Error::NotFound(Missing::User))?;
@@ -40,7 +47,7 @@ pub(crate) async fn update_user(
                 if role.is_some() && id == actor.id {
                     return Err(Error::OwnAccount);
                 }
-                let mut revocations = Vec::new();
+                let (mut revocations, mut told) = (Vec::new(), Vec::new());
                 let former_role = role_word(current.role);
                 let mut user = current;
                 if let Some(name) = name {
@@ -49,9 +56,7 @@ pub(crate) async fn update_user(
                     let fact = Fact::UserUpdated(UserUpdated { user_id: id.0, changed });
                     record(tx, &Event::new(tx.caller(), now, user.version, fact)).await?;
                     // That it changed, not what it was: the log outlives what people ask to be forgotten.
-                    let line =
-                        AuditLine { action: "name", before: json!({}), after: json!({}), reason: None };
-                    admin::audit(tx, id, &line).await?;
+                    told.push(("user.renamed", json!({}), json!({})));
                 }
                 if let Some(role) = role {
                     user = admin::set_role(tx, id, role).await?.ok_or(Error::NotFound(Missing::User))?;
@@ -64,23 +69,17 @@ pub(crate) async fn update_user(
                     // Tokens that are out there prove the lesser role from now on; more needs a new login.
                     revocations.push(revoke::role(tx, id, role, now).await?);
                     admin::delete_refresh_tokens(tx, id).await?;
-                    let line = AuditLine {
-                        action: "role",
-                        before: json!({ "role": former_role }),
-                        after: json!({ "role": role_word(role) }),
-                        reason: None,
-                    };
-                    admin::audit(tx, id, &line).await?;
+                    let (before, after) =
+                        (json!({ "role": former_role }), json!({ "role": role_word(role) }));
+                    told.push(("user.role_changed", before, after));
+                }
+                for (action, before, after) in told {
+                    sign(tx, &request_id, action, id, Some(before), Some(after)).await?;
                 }
                 Ok((user, revocations))
             })
         })
         .await?;
-    let (user, revocations) = committed.value;
-    call.resources.announce(&revocations);
-    Ok(UpdateUserResponse {
-        user: Some(wire::user(user)),
-        revocations,
-        receipts: wire::receipts(committed.receipts),
-    })
+    call.resources.announce(&done.reply.revocations);
+    Ok(done)
 }

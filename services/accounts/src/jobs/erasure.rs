@@ -58,6 +58,8 @@ async fn erase(
     let revocations = revoke::sessions(tx, user, None, Ending::Erased, now).await?;
     mail_jobs::delete_of_user(tx, user).await?;
     data_jobs::delete_others(tx, job).await?;
+    // Kept replies hold names and addresses.
+    idempotency::forget(tx, user).await?;
     let version = erasure::erase(tx, user).await?;
     let deleted = Fact::UserDeleted(UserFact { user_id: user.0 });
     record(tx, &Event::new(tx.caller(), now, version, deleted)).await?;

@@ -35,10 +35,12 @@ pub(super) async fn work(workshop: &Workshop, job: &Claimed) -> Result<(), Setba
     let notifications = workshop.peers.export_notifications(user, job.id).await;
     let notifications =
         notifications.map_err(|status| refused(JobFailure::NotificationsUnavailable, status))?;
-    if accounts.len() + agenda.len() + notifications.len() > DOCUMENT_BYTES_MAX {
+    let orders = workshop.peers.export_orders(user, job.id).await;
+    let orders = orders.map_err(|status| refused(JobFailure::OrdersUnavailable, status))?;
+    if accounts.len() + agenda.len() + notifications.len() + orders.len() > DOCUMENT_BYTES_MAX {
         return Err(Setback::Final(JobFailure::TooLarge));
     }
-    let parts = ExportParts { accounts, agenda, notifications };
+    let parts = ExportParts { accounts, agenda, notifications, orders };
 
     let (job, now) = (job.clone(), now());
     workshop

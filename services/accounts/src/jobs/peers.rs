@@ -5,11 +5,14 @@ use std::time::Duration;
 use proto::agenda::v1::agenda_service_client::AgendaServiceClient;
 use proto::notifications::v1::EnqueueEmailRequest;
 use proto::notifications::v1::notifications_service_client::NotificationsServiceClient;
-use proto::{agenda, notifications};
+use proto::orders::v1::order_service_client::OrderServiceClient;
+use proto::{agenda, notifications, orders};
 use rls::{Asserter, UserId};
 use tonic::Status;
 use tonic::transport::Channel;
 use uuid::Uuid;
+
+use crate::config::Config;
 
 /// Gathering everything about a user takes a service longer than an answer to a reader.
 const EXPORT_DEADLINE: Duration = Duration::from_secs(10);
@@ -21,6 +24,7 @@ pub(crate) struct Peers {
     asserter: Asserter,
     agenda: AgendaServiceClient<Channel>,
     notifications: NotificationsServiceClient<Channel>,
+    orders: OrderServiceClient<Channel>,
 }
 
 impl Peers {
@@ -28,11 +32,14 @@ impl Peers {
     ///
     /// # Errors
     /// When one of the addresses is none.
-    pub(crate) fn new(asserter: Asserter, agenda_url: &str, notifications_url: &str) -> anyhow::Result<Self> {
+    pub(crate) fn new(asserter: Asserter, config: &Config) -> anyhow::Result<Self> {
         Ok(Self {
             asserter,
-            agenda: AgendaServiceClient::new(bootstrap::grpc::channel(agenda_url)?),
-            notifications: NotificationsServiceClient::new(bootstrap::grpc::channel(notifications_url)?),
+            agenda: AgendaServiceClient::new(bootstrap::grpc::channel(&config.agenda_url)?),
+            notifications: NotificationsServiceClient::new(bootstrap::grpc::channel(
+                &config.notifications_url,
+            )?),
+            orders: OrderServiceClient::new(bootstrap::grpc::channel(&config.orders_url)?),
         })
     }
 
@@ -50,6 +57,14 @@ impl Peers {
         let request = notifications::v1::ExportUserDataRequest { user_id: user.0 };
         let request = bootstrap::grpc::request(request, EXPORT_DEADLINE, Some(&bearer));
         Ok(self.notifications.clone().export_user_data(request).await?.into_inner().document_json)
+    }
+
+    /// What orders knows about the user, as a JSON object.
+    pub(super) async fn export_orders(&self, user: UserId, job: Uuid) -> Result<String, Status> {
+        let bearer = self.asserter.service("orders", &job.to_string());
+        let request = orders::v1::ExportUserDataRequest { user_id: user.0 };
+        let request = bootstrap::grpc::request(request, EXPORT_DEADLINE, Some(&bearer));
+        Ok(self.orders.clone().export_user_data(request).await?.into_inner().json)
     }
 
     /// Puts a mail into the queue of notifications.

@@ -22,15 +22,6 @@ pub(crate) struct Page {
     pub(crate) size: u32,
 }
 
-/// What an administrator did to a user.
-#[derive(Clone, Debug)]
-pub(crate) struct AuditLine {
-    pub(crate) action: &'static str,
-    pub(crate) before: serde_json::Value,
-    pub(crate) after: serde_json::Value,
-    pub(crate) reason: Option<String>,
-}
-
 macro_rules! filter {
     () => {
         " FROM users
@@ -76,9 +67,6 @@ rls::statements! {
     );
     /// Without these no session gets another access token.
     DELETE_REFRESH_TOKENS = "DELETE FROM refresh_tokens WHERE user_id = $1";
-    INSERT_AUDIT =
-        "INSERT INTO audit_log (actor_id, actor_role, action, user_id, before, after, reason)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)";
 }
 
 /// The users on a page, latest first, and how many there are in all.
@@ -146,22 +134,6 @@ pub(crate) async fn delete_refresh_tokens(tx: &mut Tx, id: UserId) -> Result<(),
     sqlx::query(DELETE_REFRESH_TOKENS)
         .bind(id.0)
         .execute(&mut *tx.statement("DELETE refresh_tokens of user"))
-        .await
-        .map(drop)
-}
-
-/// Writes down who changed whom.
-pub(crate) async fn audit(tx: &mut Tx, user: UserId, line: &AuditLine) -> Result<(), sqlx::Error> {
-    let (actor_id, actor_role) = (tx.caller().id(), tx.caller().role());
-    sqlx::query(INSERT_AUDIT)
-        .bind(actor_id)
-        .bind(actor_role)
-        .bind(line.action)
-        .bind(user.0)
-        .bind(&line.before)
-        .bind(&line.after)
-        .bind(&line.reason)
-        .execute(&mut *tx.statement("INSERT audit_log"))
         .await
         .map(drop)
 }

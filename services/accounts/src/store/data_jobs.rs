@@ -35,6 +35,7 @@ pub(crate) struct ExportParts {
     pub(crate) accounts: String,
     pub(crate) agenda: String,
     pub(crate) notifications: String,
+    pub(crate) orders: String,
 }
 
 /// Nothing of a person shows.
@@ -84,7 +85,8 @@ rls::statements! {
     FINISH_EXPORT =
         "UPDATE data_jobs
             SET state = 'done', finished_at = now(), expires_at = now() + interval '7 days',
-                document = json_build_object('accounts', $3::json, 'agenda', $4::json, 'notifications', $5::json)::text
+                document = json_build_object('accounts', $3::json, 'agenda', $4::json, 'notifications', $5::json,
+                                             'orders', $6::json)::text
           WHERE id = $1 AND attempts = $2 AND state = 'running'";
     FAIL_DATA_JOB =
         "UPDATE data_jobs
@@ -186,6 +188,7 @@ pub(crate) async fn finish_export(
         .bind(&parts.accounts)
         .bind(&parts.agenda)
         .bind(&parts.notifications)
+        .bind(&parts.orders)
         .execute(&mut *tx.statement("UPDATE data_jobs done"))
         .await
         .map(drop)

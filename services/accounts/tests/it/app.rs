@@ -275,6 +275,7 @@ fn config(database: &TestDatabase, keys: &TestKeys) -> accounts::Config {
         staff_totp: StaffTotp::Optional,
         agenda_url: format!("http://{NOWHERE}"),
         notifications_url: format!("http://{NOWHERE}"),
+        orders_url: format!("http://{NOWHERE}"),
     }
 }
 

@@ -38,6 +38,7 @@ async fn an_export_holds_what_every_service_knows_and_nobody_elses() {
     assert!(own["user"]["created_at"].as_str().unwrap().ends_with('Z'));
     assert_eq!(document["agenda"]["events"][0]["of"], CARLA);
     assert_eq!(document["notifications"]["notifications"], serde_json::json!([]));
+    assert_eq!(document["orders"]["orders"][0]["of"], CARLA);
 
     // The user is told, and the mail leaves nothing here.
     no_mail_waits(&app).await;
@@ -102,8 +103,18 @@ async fn a_service_that_is_away_delays_an_export_and_in_the_end_fails_it() {
     assert_eq!(failed.failure.as_deref(), Some("notifications_unavailable"));
     assert_eq!((failed.document_json, peers.mails().len()), (None, 0));
 
-    // Whoever asks again gets a new chance.
+    // So it is with orders.
     peers.notifications(Manner::Answers);
+    peers.orders(Manner::Away);
+    let asked = export(&app, carla()).await;
+    let away = async || (peers.exports() >= 3).then_some(());
+    eventually(PATIENCE, "it is tried", away).await;
+    app.sql("UPDATE data_jobs SET attempts = 14, state = 'pending', next_attempt_at = now() WHERE finished_at IS NULL").await;
+    let failed = finished(&app, carla(), &asked.id).await;
+    assert_eq!(failed.failure.as_deref(), Some("orders_unavailable"));
+
+    // Whoever asks again gets a new chance.
+    peers.orders(Manner::Answers);
     let next = export(&app, carla()).await;
     assert_eq!(finished(&app, carla(), &next.id).await.state(), DataJobState::Done);
 }

@@ -65,7 +65,8 @@ async fn an_erased_user_is_unrecognisable_everywhere_here() {
     let mails = peers.mails();
     let farewell: Vec<_> = mails.iter().filter(|mail| mail.template == "account_erased").collect();
     assert_eq!((farewell.len(), farewell[0].to_email.as_str()), (1, "Carla@Example.com"));
-    let kept = "SELECT count(*) FROM (SELECT users::text AS row FROM users UNION ALL SELECT audit_log::text FROM audit_log
+    let kept = "SELECT count(*) FROM (SELECT users::text AS row FROM users UNION ALL SELECT audit_chain::text FROM audit_chain
+                 UNION ALL SELECT encode(coalesce(reply, ''), 'escape') FROM idempotency_keys
                  UNION ALL SELECT data_jobs::text FROM data_jobs UNION ALL SELECT encode(payload, 'escape') FROM outbox) rows
                  WHERE row ILIKE '%carla%'";
     assert_eq!(app.count(kept).await, 0);

@@ -1,4 +1,4 @@
-//! Agenda and notifications as accounts sees them: what they know, or silence.
+//! Agenda, notifications and orders as accounts sees them: what they know, or silence.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use bootstrap::{Health, Shutdown};
 use proto::notifications::v1::{EnqueueEmailRequest, EnqueueEmailResponse};
-use proto::{agenda, notifications};
+use proto::{agenda, notifications, orders};
 use rls::{Assertions, Caller};
 use tokio::sync::watch;
 use tonic::body::Body;
@@ -29,13 +29,14 @@ pub(crate) enum Manner {
     Rambles,
 }
 
-/// Both services; they end with the test.
+/// All services; they end with the test.
 #[derive(Clone, Debug)]
 pub(crate) struct Peers {
     agenda: Arc<watch::Sender<Manner>>,
     notifications: Arc<watch::Sender<Manner>>,
+    orders: Arc<watch::Sender<Manner>>,
     heard: Arc<Mutex<Heard>>,
-    trusted: Arc<OnceLock<(Assertions, Assertions)>>,
+    trusted: Arc<OnceLock<(Assertions, Assertions, Assertions)>>,
     pub(crate) addr: SocketAddr,
 }
 
@@ -52,12 +53,14 @@ impl Peers {
         let peers = Self {
             agenda: Arc::new(watch::Sender::new(Manner::Answers)),
             notifications: Arc::new(watch::Sender::new(Manner::Answers)),
+            orders: Arc::new(watch::Sender::new(Manner::Answers)),
             heard: Arc::default(),
             trusted: Arc::default(),
             addr: server.local_addr(),
         };
-        let routes =
-            tonic::service::Routes::new(Agenda(peers.clone())).add_service(Notifications(peers.clone()));
+        let routes = tonic::service::Routes::new(Agenda(peers.clone()))
+            .add_service(Notifications(peers.clone()))
+            .add_service(Orders(peers.clone()));
         tokio::spawn(server.serve(routes, Health::new(), proto::FILE_DESCRIPTOR_SET, Shutdown::manual()));
         peers
     }
@@ -65,7 +68,11 @@ impl Peers {
     /// Believes the services whose keys these are.
     pub(crate) fn trust(&self, assertions_file: &Path) {
         let assertions = |audience| Assertions::from_jwks_file(assertions_file, audience).unwrap();
-        assert!(self.trusted.set((assertions("agenda"), assertions("notifications"))).is_ok());
+        assert!(
+            self.trusted
+                .set((assertions("agenda"), assertions("notifications"), assertions("orders")))
+                .is_ok()
+        );
     }
 
     pub(crate) fn agenda(&self, manner: Manner) {
@@ -74,6 +81,10 @@ impl Peers {
 
     pub(crate) fn notifications(&self, manner: Manner) {
         self.notifications.send_replace(manner);
+    }
+
+    pub(crate) fn orders(&self, manner: Manner) {
+        self.orders.send_replace(manner);
     }
 
     /// How often agenda was asked for an export.
@@ -108,6 +119,9 @@ type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 struct Agenda(Peers);
 #[derive(Clone)]
 struct Notifications(Peers);
+#[derive(Clone)]
+struct Orders(Peers);
+struct ExportOrders(Peers);
 struct ExportAgenda(Peers);
 struct ExportNotifications(Peers);
 struct EnqueueEmail(Peers);
@@ -118,6 +132,43 @@ impl NamedService for Agenda {
 
 impl NamedService for Notifications {
     const NAME: &'static str = "mestres.notifications.v1.NotificationsService";
+}
+
+impl NamedService for Orders {
+    const NAME: &'static str = "mestres.orders.v1.OrderService";
+}
+
+impl tower::Service<http::Request<Body>> for Orders {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Answer<Result<http::Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let peers = self.0.clone();
+        Box::pin(async move {
+            assert_eq!(request.uri().path(), "/mestres.orders.v1.OrderService/ExportUserData");
+            Ok(Grpc::new(ProstCodec::default()).unary(ExportOrders(peers), request).await)
+        })
+    }
+}
+
+impl UnaryService<orders::v1::ExportUserDataRequest> for ExportOrders {
+    type Response = orders::v1::ExportUserDataResponse;
+    type Future = Answer<Result<Response<Self::Response>, Status>>;
+
+    fn call(&mut self, request: Request<orders::v1::ExportUserDataRequest>) -> Self::Future {
+        let peers = self.0.clone();
+        require_accounts(&peers.trusted.get().unwrap().2, &request);
+        Box::pin(async move {
+            manner_of(&peers.orders).await?;
+            let json = format!(r#"{{"orders":[{{"of":{}}}]}}"#, request.get_ref().user_id);
+            Ok(Response::new(orders::v1::ExportUserDataResponse { json }))
+        })
+    }
 }
 
 impl tower::Service<http::Request<Body>> for Agenda {

@@ -16,7 +16,7 @@ enum Sees {
 use Sees::{Everything, Nothing, Own};
 
 /// Table; what users and admins see of it. Anonymous callers and the bare login see nothing of anything.
-const TABLES: [(&str, Sees, Sees); 13] = [
+const TABLES: [(&str, Sees, Sees); 15] = [
     ("users", Own, Everything),
     ("sessions", Own, Everything),
     ("refresh_tokens", Nothing, Everything),
@@ -29,6 +29,8 @@ const TABLES: [(&str, Sees, Sees); 13] = [
     ("addresses", Own, Nothing),
     ("data_jobs", Own, Nothing),
     ("audit_log", Nothing, Nothing),
+    ("audit_chain", Nothing, Everything),
+    ("idempotency_keys", Own, Own),
     ("outbox", Nothing, Nothing),
 ];
 
@@ -51,7 +53,11 @@ async fn people() -> (TestApp, i64, i64) {
         "INSERT INTO addresses (user_id, recipient, line1, city, state, postal_code)
          SELECT id, name, 'Rua A, 1', 'Santos', 'SP', '11010000' FROM users;
          INSERT INTO data_jobs (id, user_id, kind) SELECT gen_random_uuid(), id, 'export' FROM users;
-         INSERT INTO audit_log (actor_role, action, user_id) SELECT 'admin', 'lock', id FROM users",
+         INSERT INTO audit_log (actor_role, action, user_id) SELECT 'admin', 'lock', id FROM users;
+         INSERT INTO audit_chain (id, at, actor_role, action, entity, entity_id, request_id, prev_sha256, sha256)
+         SELECT id, now(), 'admin', 'user.locked', 'user', id, '', sha256('x'), sha256(id::text::bytea) FROM users;
+         INSERT INTO idempotency_keys (scope, route, key, request_sha256, locked_until, request_id)
+         SELECT 'user:' || id, 'PATCH /me', 'k', sha256('x'), now(), 'r' FROM users",
     )
     .await;
     (app, ids[0], ids[1])
@@ -124,6 +130,11 @@ async fn hashes_and_roles_are_out_of_reach_for_users_and_hashes_for_admins() {
         ("mc_admin", "DELETE FROM users"),
         ("mc_admin", "DELETE FROM audit_log"),
         ("mc_service", "UPDATE audit_log SET reason = 'x'"),
+        ("mc_admin", "INSERT INTO audit_log (actor_role, action, user_id) VALUES ('admin', 'lock', 1)"),
+        ("mc_service", "INSERT INTO audit_log (actor_role, action, user_id) VALUES ('admin', 'lock', 1)"),
+        ("mc_user", "INSERT INTO audit_chain SELECT FROM audit_chain"),
+        ("mc_admin", "UPDATE audit_chain SET after = NULL"),
+        ("mc_service", "DELETE FROM audit_chain"),
         ("mc_service", "DELETE FROM audit_log"),
         ("mc_user", "UPDATE data_jobs SET state = 'done'"),
     ] {

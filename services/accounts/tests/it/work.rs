@@ -34,6 +34,7 @@ pub(crate) async fn another_process(of: &TestApp, peers: &Peers) -> TestApp {
 fn ask(config: &mut accounts::Config, peers: &Peers) {
     config.agenda_url = format!("http://{}", peers.addr);
     config.notifications_url = format!("http://{}", peers.addr);
+    config.orders_url = format!("http://{}", peers.addr);
 }
 
 pub(crate) async fn export(app: &TestApp, who: Who) -> DataJob {

@@ -1,6 +1,7 @@
 //! A new event in the caller's agenda.
 
 use events::{Event, Fact};
+use idempotency::Done;
 use proto::agenda::v1::{CreateEventRequest, CreateEventResponse};
 use proto::events::v1::AgendaEventFact;
 
@@ -13,13 +14,15 @@ use crate::wire;
 pub(crate) async fn create_event(
     call: &Call,
     request: CreateEventRequest,
-) -> Result<CreateEventResponse, Error> {
+) -> Result<Done<CreateEventResponse>, Error> {
     let owner = call.owner()?;
     let fields = wire::event_fields(request.fields)?;
     let now = super::now();
 
-    let committed = call
-        .write(owner, move |tx| {
+    call.once(
+        owner,
+        |event| CreateEventResponse { event: Some(wire::event(event)), receipts: Vec::new() },
+        move |tx| {
             Box::pin(async move {
                 if let Some(professional) = fields.professional
                     && !professionals::book(tx, professional).await?
@@ -35,10 +38,7 @@ pub(crate) async fn create_event(
                 record(tx, &Event::new(&owner.actor, now, version, Fact::AgendaEventCreated(fact))).await?;
                 own::event(tx, EventId::parse("id", id)?).await
             })
-        })
-        .await?;
-    Ok(CreateEventResponse {
-        event: Some(wire::event(committed.value)),
-        receipts: wire::receipts(committed.receipts),
-    })
+        },
+    )
+    .await
 }

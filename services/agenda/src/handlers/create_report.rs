@@ -1,6 +1,7 @@
 //! A new report from the caller to somebody else.
 
 use events::{Event, Fact};
+use idempotency::Done;
 use proto::agenda::v1::{CreateReportRequest, CreateReportResponse};
 use proto::events::v1::ReportFact;
 
@@ -15,7 +16,7 @@ use crate::wire;
 pub(crate) async fn create_report(
     call: &Call,
     request: CreateReportRequest,
-) -> Result<CreateReportResponse, Error> {
+) -> Result<Done<CreateReportResponse>, Error> {
     let owner = call.owner()?;
     let receiver = ReceiverId::parse("receiver_id", request.receiver_id)?;
     if receiver.get() == owner.id.0 {
@@ -24,8 +25,10 @@ pub(crate) async fn create_report(
     let fields = wire::report_fields(request.fields)?;
     let now = super::now();
 
-    let committed = call
-        .write(owner, move |tx| {
+    call.once(
+        owner,
+        |report| CreateReportResponse { report: Some(wire::report(report)), receipts: Vec::new() },
+        move |tx| {
             Box::pin(async move {
                 if let Some(event) = fields.event {
                     own::require_event(tx, event).await?;
@@ -35,10 +38,7 @@ pub(crate) async fn create_report(
                 record(tx, &Event::new(&owner.actor, now, version, Fact::ReportCreated(fact))).await?;
                 own::report(tx, ReportId::parse("id", id)?).await
             })
-        })
-        .await?;
-    Ok(CreateReportResponse {
-        report: Some(wire::report(committed.value)),
-        receipts: wire::receipts(committed.receipts),
-    })
+        },
+    )
+    .await
 }

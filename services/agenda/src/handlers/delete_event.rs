@@ -1,6 +1,7 @@
 //! An event taken out of the caller's agenda.
 
 use events::{Event, Fact};
+use idempotency::Done;
 use proto::agenda::v1::{DeleteEventRequest, DeleteEventResponse};
 use proto::events::v1::AgendaEventFact;
 
@@ -8,19 +9,20 @@ use super::{Call, check_version, record};
 use crate::domain::{EventId, Version};
 use crate::error::{Error, Missing};
 use crate::store::events as store;
-use crate::wire;
 
 pub(crate) async fn delete_event(
     call: &Call,
     request: DeleteEventRequest,
-) -> Result<DeleteEventResponse, Error> {
+) -> Result<Done<DeleteEventResponse>, Error> {
     let owner = call.owner()?;
     let id = EventId::parse("id", request.id)?;
     let expected = Version::parse("expected_version", request.expected_version)?;
     let now = super::now();
 
-    let committed = call
-        .write(owner, move |tx| {
+    call.once(
+        owner,
+        |()| DeleteEventResponse { receipts: Vec::new() },
+        move |tx| {
             Box::pin(async move {
                 let old = store::lock(tx, id).await?.ok_or(Error::NotFound(Missing::Event))?;
                 check_version(expected, old.version)?;
@@ -33,7 +35,7 @@ pub(crate) async fn delete_event(
                 let version = old.version + 1;
                 record(tx, &Event::new(&owner.actor, now, version, Fact::AgendaEventDeleted(fact))).await
             })
-        })
-        .await?;
-    Ok(DeleteEventResponse { receipts: wire::receipts(committed.receipts) })
+        },
+    )
+    .await
 }

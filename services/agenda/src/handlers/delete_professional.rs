@@ -1,6 +1,7 @@
 //! A coffee master taken out; refused while events with them are ahead, remembered by those that were.
 
 use events::{Event, Fact};
+use idempotency::Done;
 use proto::agenda::v1::{DeleteProfessionalRequest, DeleteProfessionalResponse};
 use proto::events::v1::ProfessionalFact;
 
@@ -8,19 +9,20 @@ use super::{Call, check_version, record};
 use crate::domain::{ProfessionalId, Version};
 use crate::error::{Error, Missing};
 use crate::store::professionals as store;
-use crate::wire;
 
 pub(crate) async fn delete_professional(
     call: &Call,
     request: DeleteProfessionalRequest,
-) -> Result<DeleteProfessionalResponse, Error> {
+) -> Result<Done<DeleteProfessionalResponse>, Error> {
     let owner = call.owner()?;
     let id = ProfessionalId::parse("id", request.id)?;
     let expected = Version::parse("expected_version", request.expected_version)?;
     let now = super::now();
 
-    let committed = call
-        .write(owner, move |tx| {
+    call.once(
+        owner,
+        |()| DeleteProfessionalResponse { receipts: Vec::new() },
+        move |tx| {
             Box::pin(async move {
                 let old = store::lock(tx, id).await?.ok_or(Error::NotFound(Missing::Professional))?;
                 check_version(expected, old.version)?;
@@ -32,7 +34,7 @@ pub(crate) async fn delete_professional(
                 let version = old.version + 1;
                 record(tx, &Event::new(&owner.actor, now, version, Fact::ProfessionalDeleted(fact))).await
             })
-        })
-        .await?;
-    Ok(DeleteProfessionalResponse { receipts: wire::receipts(committed.receipts) })
+        },
+    )
+    .await
 }

@@ -1,6 +1,7 @@
 //! A report taken back by its sender, out of both users' lists.
 
 use events::{Event, Fact};
+use idempotency::Done;
 use proto::agenda::v1::{DeleteReportRequest, DeleteReportResponse};
 use proto::events::v1::ReportFact;
 
@@ -8,19 +9,20 @@ use super::{Call, check_version, own, record};
 use crate::domain::{ReportId, Version};
 use crate::error::Error;
 use crate::store::reports as store;
-use crate::wire;
 
 pub(crate) async fn delete_report(
     call: &Call,
     request: DeleteReportRequest,
-) -> Result<DeleteReportResponse, Error> {
+) -> Result<Done<DeleteReportResponse>, Error> {
     let owner = call.owner()?;
     let id = ReportId::parse("id", request.id)?;
     let expected = Version::parse("expected_version", request.expected_version)?;
     let now = super::now();
 
-    let committed = call
-        .write(owner, move |tx| {
+    call.once(
+        owner,
+        |()| DeleteReportResponse { receipts: Vec::new() },
+        move |tx| {
             Box::pin(async move {
                 let old = own::locked_report(tx, id).await?;
                 check_version(expected, old.version)?;
@@ -33,7 +35,7 @@ pub(crate) async fn delete_report(
                 let version = old.version + 1;
                 record(tx, &Event::new(&owner.actor, now, version, Fact::ReportDeleted(fact))).await
             })
-        })
-        .await?;
-    Ok(DeleteReportResponse { receipts: wire::receipts(committed.receipts) })
+        },
+    )
+    .await
 }

@@ -1,6 +1,7 @@
 //! Every field of an event replaced.
 
 use events::{Event, Fact};
+use idempotency::Done;
 use proto::agenda::v1::{UpdateEventRequest, UpdateEventResponse};
 use proto::events::v1::AgendaEventFact;
 
@@ -13,15 +14,17 @@ use crate::wire;
 pub(crate) async fn update_event(
     call: &Call,
     request: UpdateEventRequest,
-) -> Result<UpdateEventResponse, Error> {
+) -> Result<Done<UpdateEventResponse>, Error> {
     let owner = call.owner()?;
     let id = EventId::parse("id", request.id)?;
     let expected = Version::parse("expected_version", request.expected_version)?;
     let fields = wire::event_fields(request.fields)?;
     let now = super::now();
 
-    let committed = call
-        .write(owner, move |tx| {
+    call.once(
+        owner,
+        |event| UpdateEventResponse { event: Some(wire::event(event)), receipts: Vec::new() },
+        move |tx| {
             Box::pin(async move {
                 // Professionals before their events, everywhere: whoever deletes one locks in that order.
                 let bookable = match fields.professional {
@@ -45,10 +48,7 @@ pub(crate) async fn update_event(
                 record(tx, &Event::new(&owner.actor, now, version, Fact::AgendaEventUpdated(fact))).await?;
                 own::event(tx, id).await
             })
-        })
-        .await?;
-    Ok(UpdateEventResponse {
-        event: Some(wire::event(committed.value)),
-        receipts: wire::receipts(committed.receipts),
-    })
+        },
+    )
+    .await
 }

@@ -1,6 +1,7 @@
 //! Every field of a professional replaced.
 
 use events::{Event, Fact};
+use idempotency::Done;
 use proto::agenda::v1::{UpdateProfessionalRequest, UpdateProfessionalResponse};
 use proto::events::v1::ProfessionalFact;
 
@@ -13,15 +14,20 @@ use crate::wire;
 pub(crate) async fn update_professional(
     call: &Call,
     request: UpdateProfessionalRequest,
-) -> Result<UpdateProfessionalResponse, Error> {
+) -> Result<Done<UpdateProfessionalResponse>, Error> {
     let owner = call.owner()?;
     let id = ProfessionalId::parse("id", request.id)?;
     let expected = Version::parse("expected_version", request.expected_version)?;
     let fields = wire::professional_fields(request.fields)?;
     let now = super::now();
 
-    let committed = call
-        .write(owner, move |tx| {
+    call.once(
+        owner,
+        |professional| UpdateProfessionalResponse {
+            professional: Some(wire::professional(professional)),
+            receipts: Vec::new(),
+        },
+        move |tx| {
             Box::pin(async move {
                 let old = store::lock(tx, id).await?.ok_or(Error::NotFound(Missing::Professional))?;
                 check_version(expected, old.version)?;
@@ -33,10 +39,7 @@ pub(crate) async fn update_professional(
                 record(tx, &Event::new(&owner.actor, now, version, Fact::ProfessionalUpdated(fact))).await?;
                 own::professional(tx, id).await
             })
-        })
-        .await?;
-    Ok(UpdateProfessionalResponse {
-        professional: Some(wire::professional(committed.value)),
-        receipts: wire::receipts(committed.receipts),
-    })
+        },
+    )
+    .await
 }

@@ -1,6 +1,7 @@
 //! Every field of a report replaced, by its sender; the receiver stays.
 
 use events::{Event, Fact};
+use idempotency::Done;
 use proto::agenda::v1::{UpdateReportRequest, UpdateReportResponse};
 use proto::events::v1::ReportFact;
 
@@ -13,15 +14,17 @@ use crate::wire;
 pub(crate) async fn update_report(
     call: &Call,
     request: UpdateReportRequest,
-) -> Result<UpdateReportResponse, Error> {
+) -> Result<Done<UpdateReportResponse>, Error> {
     let owner = call.owner()?;
     let id = ReportId::parse("id", request.id)?;
     let expected = Version::parse("expected_version", request.expected_version)?;
     let fields = wire::report_fields(request.fields)?;
     let now = super::now();
 
-    let committed = call
-        .write(owner, move |tx| {
+    call.once(
+        owner,
+        |report| UpdateReportResponse { report: Some(wire::report(report)), receipts: Vec::new() },
+        move |tx| {
             Box::pin(async move {
                 let old = own::locked_report(tx, id).await?;
                 check_version(expected, old.version)?;
@@ -41,10 +44,7 @@ pub(crate) async fn update_report(
                 record(tx, &Event::new(&owner.actor, now, version, Fact::ReportUpdated(fact))).await?;
                 own::report(tx, id).await
             })
-        })
-        .await?;
-    Ok(UpdateReportResponse {
-        report: Some(wire::report(committed.value)),
-        receipts: wire::receipts(committed.receipts),
-    })
+        },
+    )
+    .await
 }

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
 use super::price::Price;
@@ -11,6 +12,22 @@ use super::{CategoryId, Invalid, Roast};
 const VARIANTS_MAX: usize = 50;
 const WEIGHT_G_MAX: i32 = 100_000;
 const SCA_TENTHS_MAX: i32 = 1_000;
+/// Longer texts are told by their hash.
+const TOLD_BYTES_MAX: usize = 1_000;
+/// What editors write.
+const COLUMNS: [&str; 11] = [
+    "slug",
+    "name",
+    "description",
+    "category_id",
+    "origin",
+    "roast",
+    "process",
+    "sca_score",
+    "attributes",
+    "is_active",
+    "is_featured",
+];
 
 /// The fields of a product that its editors write, all of them valid.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +66,42 @@ impl ProductFields {
         .filter_map(|(column, differs)| differs.then_some(column))
         .collect()
     }
+
+    /// What these columns hold, for people who ask later who changed what. A long text is known by its hash.
+    pub(crate) fn told(&self, columns: &[&str]) -> Value {
+        let told = columns.iter().map(|column| ((*column).to_owned(), self.column(column)));
+        Value::Object(told.collect())
+    }
+
+    /// What every column holds.
+    pub(crate) fn told_whole(&self) -> Value {
+        self.told(&COLUMNS)
+    }
+
+    fn column(&self, column: &str) -> Value {
+        match column {
+            "slug" => self.slug.as_str().into(),
+            "name" => self.name.as_str().into(),
+            "description" => text_or_hash(&self.description),
+            "category_id" => self.category.map(CategoryId::get).into(),
+            "origin" => self.origin.as_deref().into(),
+            "roast" => self.roast.map(Roast::as_str).into(),
+            "process" => self.process.as_deref().into(),
+            "sca_score" => self.sca_score.map(ScaScore::tenths).into(),
+            "attributes" => text_or_hash(&self.attributes.to_string()),
+            "is_active" => self.is_active.into(),
+            "is_featured" => self.is_featured.into(),
+            _ => Value::Null,
+        }
+    }
+}
+
+fn text_or_hash(text: &str) -> Value {
+    if text.len() <= TOLD_BYTES_MAX {
+        return text.into();
+    }
+    let hash = Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    format!("sha256:{hash}").into()
 }
 
 /// A score of the Specialty Coffee Association: 0 to 100 points in tenths.
@@ -95,6 +148,12 @@ pub(crate) struct NewVariant {
 pub(crate) struct NewVariants(Vec<NewVariant>);
 
 impl NewVariants {
+    /// For people who ask later who made what.
+    pub(crate) fn told(&self) -> Value {
+        let variant = |variant: &NewVariant| json!({ "sku": variant.sku, "amount": variant.price.amount });
+        self.0.iter().map(variant).collect()
+    }
+
     /// Accepts variants whose SKUs and options all differ.
     pub(crate) fn parse(field: &str, variants: Vec<NewVariant>) -> Result<Self, Invalid> {
         if !(1..=VARIANTS_MAX).contains(&variants.len()) {
@@ -218,8 +277,6 @@ pub(crate) struct Variant {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn variant(sku: &str, options: Value, amount: i64, compare_at: Option<i64>) -> NewVariant {
@@ -271,6 +328,28 @@ mod tests {
         };
         assert!(old.changed(&old.clone()).is_empty());
         let new = ProductFields { roast: Some(Roast::Dark), attributes: json!({"a": 1}), ..old.clone() };
-        assert_eq!(old.changed(&new), ["roast", "attributes"]);
+        let changed = old.changed(&new);
+        assert_eq!(changed, ["roast", "attributes"]);
+        assert_eq!(old.told(&changed), json!({"roast": null, "attributes": "{}"}));
+        assert_eq!(new.told(&changed), json!({"roast": "escura", "attributes": r#"{"a":1}"#}));
+        let long = ProductFields { description: "x".repeat(1_001), ..old.clone() };
+        let told = long.told_whole();
+        assert_eq!(told["description"].as_str().map(str::len), Some("sha256:".len() + 64));
+        assert!(COLUMNS.iter().all(|column| told.get(column).is_some()));
+        // Every column that may differ is told.
+        let other = ProductFields {
+            slug: "b".into(),
+            name: "B".into(),
+            description: "d".into(),
+            category: Some(CategoryId::parse("c", 1).unwrap()),
+            origin: Some("o".into()),
+            process: Some("p".into()),
+            sca_score: Some(ScaScore::parse("s", 1).unwrap()),
+            is_active: false,
+            is_featured: true,
+            ..new
+        };
+        assert_eq!(old.changed(&other), COLUMNS);
+        assert!(COLUMNS.iter().all(|column| other.column(column) != Value::Null));
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use events::{Event, Fact};
+use idempotency::Done;
 use proto::catalog::v1::{ChangePricesRequest, ChangePricesResponse};
 use proto::events::v1::PriceChanged;
+use serde_json::{Value, json};
 
 use super::edit::{detail, lock};
 use super::{Call, record};
-use crate::domain::price::{BASE_LIST, CURRENCY, PriceChanges};
+use crate::domain::price::{BASE_LIST, CURRENCY, Price, PriceChanges};
 use crate::domain::{Invalid, ProductId, Version};
 use crate::error::Error;
 use crate::store::prices::{self, ChangedPrice};
@@ -17,15 +19,21 @@ use crate::wire;
 pub(crate) async fn change_prices(
     call: &Call,
     request: ChangePricesRequest,
-) -> Result<ChangePricesResponse, Error> {
+) -> Result<Done<ChangePricesResponse>, Error> {
     let editor = call.editor()?;
     let id = ProductId::parse("product_id", request.product_id)?;
     let expected = Version::parse("expected_version", request.expected_version)?;
     let wanted = wire::prices(request.prices)?;
     let now = super::now();
+    let signer = editor.clone();
 
-    let committed = call
-        .write(&editor, move |tx| {
+    call.once(
+        &editor,
+        move |product| ChangePricesResponse {
+            product: Some(wire::product(product, now)),
+            receipts: Vec::new(),
+        },
+        move |tx| {
             Box::pin(async move {
                 lock(tx, id, expected).await?;
                 let current = prices::current(tx, id).await?;
@@ -53,16 +61,26 @@ pub(crate) async fn change_prices(
                         amount: change.new.amount,
                         valid_from: Some(wire::timestamp(now)),
                     };
-                    record(tx, &Event::new(&editor.0, now, version, Fact::PriceChanged(fact))).await?;
+                    record(tx, &Event::new(&signer.caller, now, version, Fact::PriceChanged(fact))).await?;
                 }
-                detail(tx, id).await
+                let detail = detail(tx, id).await?;
+                let (before, after) =
+                    (told(&changes, |change| change.old), told(&changes, |change| change.new));
+                signer.sign(tx, "product.prices_changed", id, Some(before), Some(after)).await?;
+                Ok(detail)
             })
-        })
-        .await?;
-    Ok(ChangePricesResponse {
-        product: Some(wire::product(committed.value, now)),
-        receipts: wire::receipts(committed.receipts),
-    })
+        },
+    )
+    .await
+}
+
+/// Prices by variant, for people who ask later who changed what.
+fn told(changes: &[ChangedPrice], of: fn(&ChangedPrice) -> Price) -> Value {
+    let told = changes.iter().map(|change| {
+        let Price { amount, compare_at } = of(change);
+        (change.variant.get().to_string(), json!({ "amount": amount, "compare_at_amount": compare_at }))
+    });
+    Value::Object(told.collect())
 }
 
 /// The prices that really change; every variant named must be one of the product's.

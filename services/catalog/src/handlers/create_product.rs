@@ -1,6 +1,7 @@
 //! A new product with its variants and prices.
 
 use events::{Event, Fact};
+use idempotency::Done;
 use proto::catalog::v1::{CreateProductRequest, CreateProductResponse};
 use proto::events::v1::ProductCreated;
 
@@ -13,14 +14,20 @@ use crate::wire;
 pub(crate) async fn create_product(
     call: &Call,
     request: CreateProductRequest,
-) -> Result<CreateProductResponse, Error> {
+) -> Result<Done<CreateProductResponse>, Error> {
     let editor = call.editor()?;
     let fields = wire::fields(request.fields)?;
     let variants = wire::new_variants(request.variants)?;
     let now = super::now();
+    let signer = editor.clone();
 
-    let committed = call
-        .write(&editor, move |tx| {
+    call.once(
+        &editor,
+        move |product| CreateProductResponse {
+            product: Some(wire::product(product, now)),
+            receipts: Vec::new(),
+        },
+        move |tx| {
             Box::pin(async move {
                 let path = match fields.category {
                     Some(category) => {
@@ -34,19 +41,19 @@ pub(crate) async fn create_product(
                 let detail = detail.ok_or(Error::NotFound(Missing::Product))?;
                 let created = ProductCreated {
                     product_id: id.get(),
-                    slug: fields.slug,
+                    slug: fields.slug.clone(),
                     category: wire::category_path(&path),
                     is_active: fields.is_active,
                     is_featured: fields.is_featured,
                 };
                 let version = detail.summary.version;
-                record(tx, &Event::new(&editor.0, now, version, Fact::ProductCreated(created))).await?;
+                record(tx, &Event::new(&signer.caller, now, version, Fact::ProductCreated(created))).await?;
+                let mut made = fields.told_whole();
+                made["variants"] = variants.told();
+                signer.sign(tx, "product.created", id, None, Some(made)).await?;
                 Ok(detail)
             })
-        })
-        .await?;
-    Ok(CreateProductResponse {
-        product: Some(wire::product(committed.value, now)),
-        receipts: wire::receipts(committed.receipts),
-    })
+        },
+    )
+    .await
 }

@@ -31,7 +31,7 @@ pub(super) async fn detail(tx: &mut Tx, id: ProductId) -> Result<Detail, Error> 
 /// Makes a product what `change` makes of it, and says so; a change of nothing writes nothing.
 pub(super) async fn edit(
     tx: &mut Tx,
-    editor: Editor,
+    editor: &Editor,
     id: ProductId,
     expected: Version,
     now: OffsetDateTime,
@@ -50,6 +50,7 @@ pub(super) async fn edit(
         None => Vec::new(),
     };
     let version = products::update(tx, id, &new, now).await?;
+    let (before, after) = (old.fields.told(&changed), new.told(&changed));
     let updated = ProductUpdated {
         product_id: id.get(),
         old_slug: old.fields.slug,
@@ -62,6 +63,8 @@ pub(super) async fn edit(
         is_featured: new.is_featured,
         changed: changed.into_iter().map(str::to_owned).collect(),
     };
-    record(tx, &Event::new(&editor.0, now, version, Fact::ProductUpdated(updated))).await?;
-    detail(tx, id).await
+    record(tx, &Event::new(&editor.caller, now, version, Fact::ProductUpdated(updated))).await?;
+    let detail = detail(tx, id).await?;
+    editor.sign(tx, "product.updated", id, Some(before), Some(after)).await?;
+    Ok(detail)
 }

@@ -1,5 +1,6 @@
 //! Some fields of a product changed.
 
+use idempotency::Done;
 use proto::catalog::v1::{PatchProductRequest, PatchProductResponse};
 
 use super::Call;
@@ -11,20 +12,23 @@ use crate::wire;
 pub(crate) async fn patch_product(
     call: &Call,
     request: PatchProductRequest,
-) -> Result<PatchProductResponse, Error> {
+) -> Result<Done<PatchProductResponse>, Error> {
     let editor = call.editor()?;
     let id = ProductId::parse("id", request.id)?;
     let expected = Version::parse("expected_version", request.expected_version)?;
     let patch = wire::patch(request)?;
     let now = super::now();
+    let signer = editor.clone();
 
-    let committed = call
-        .write(&editor, move |tx| {
-            Box::pin(async move { edit(tx, editor, id, expected, now, |fields| patch.apply(fields)).await })
-        })
-        .await?;
-    Ok(PatchProductResponse {
-        product: Some(wire::product(committed.value, now)),
-        receipts: wire::receipts(committed.receipts),
-    })
+    call.once(
+        &editor,
+        move |product| PatchProductResponse {
+            product: Some(wire::product(product, now)),
+            receipts: Vec::new(),
+        },
+        move |tx| {
+            Box::pin(async move { edit(tx, &signer, id, expected, now, |fields| patch.apply(fields)).await })
+        },
+    )
+    .await
 }

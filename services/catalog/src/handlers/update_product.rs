@@ -1,5 +1,6 @@
 //! Every field of a product replaced.
 
+use idempotency::Done;
 use proto::catalog::v1::{UpdateProductRequest, UpdateProductResponse};
 
 use super::Call;
@@ -11,20 +12,21 @@ use crate::wire;
 pub(crate) async fn update_product(
     call: &Call,
     request: UpdateProductRequest,
-) -> Result<UpdateProductResponse, Error> {
+) -> Result<Done<UpdateProductResponse>, Error> {
     let editor = call.editor()?;
     let id = ProductId::parse("id", request.id)?;
     let expected = Version::parse("expected_version", request.expected_version)?;
     let fields = wire::fields(request.fields)?;
     let now = super::now();
+    let signer = editor.clone();
 
-    let committed = call
-        .write(&editor, move |tx| {
-            Box::pin(async move { edit(tx, editor, id, expected, now, |_| fields).await })
-        })
-        .await?;
-    Ok(UpdateProductResponse {
-        product: Some(wire::product(committed.value, now)),
-        receipts: wire::receipts(committed.receipts),
-    })
+    call.once(
+        &editor,
+        move |product| UpdateProductResponse {
+            product: Some(wire::product(product, now)),
+            receipts: Vec::new(),
+        },
+        move |tx| Box::pin(async move { edit(tx, &signer, id, expected, now, |_| fields).await }),
+    )
+    .await
 }

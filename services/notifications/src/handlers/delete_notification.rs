@@ -1,5 +1,6 @@
 //! One notification less.
 
+use idempotency::Done;
 use proto::notifications::v1::{DeleteNotificationRequest, DeleteNotificationResponse};
 
 use crate::domain;
@@ -7,21 +8,21 @@ use crate::error::Error;
 use crate::feed;
 use crate::handlers::{Call, now};
 use crate::store::feeds;
-use crate::wire;
 
 pub(crate) async fn delete_notification(
     call: &Call,
     request: DeleteNotificationRequest,
-) -> Result<DeleteNotificationResponse, Error> {
+) -> Result<Done<DeleteNotificationResponse>, Error> {
     let person = call.person()?;
     let id = domain::id("id", request.id)?;
-    let committed = call
-        .write(move |tx| {
+    call.once(
+        |()| DeleteNotificationResponse { receipts: Vec::new() },
+        move |tx| {
             Box::pin(async move {
                 let mut feed = feeds::lock(tx, person.id).await?.ok_or(Error::NotFound)?;
                 feed::delete(tx, now(), &mut feed, id).await
             })
-        })
-        .await?;
-    Ok(DeleteNotificationResponse { receipts: wire::receipts(committed.receipts) })
+        },
+    )
+    .await
 }

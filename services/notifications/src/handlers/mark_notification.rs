@@ -1,5 +1,6 @@
 //! Read or unread; what is so already stays so, and nobody is told.
 
+use idempotency::Done;
 use proto::notifications::v1::{MarkNotificationRequest, MarkNotificationResponse};
 
 use crate::domain;
@@ -12,20 +13,21 @@ use crate::wire;
 pub(crate) async fn mark_notification(
     call: &Call,
     request: MarkNotificationRequest,
-) -> Result<MarkNotificationResponse, Error> {
+) -> Result<Done<MarkNotificationResponse>, Error> {
     let person = call.person()?;
     let id = domain::id("id", request.id)?;
     let mark = if request.read { Mark::Read } else { Mark::Unread };
-    let committed = call
-        .write(move |tx| {
+    call.once(
+        |notification| MarkNotificationResponse {
+            notification: Some(wire::notification(notification)),
+            receipts: Vec::new(),
+        },
+        move |tx| {
             Box::pin(async move {
                 let mut feed = feeds::lock(tx, person.id).await?.ok_or(Error::NotFound)?;
                 feed::mark(tx, now(), &mut feed, id, mark).await
             })
-        })
-        .await?;
-    Ok(MarkNotificationResponse {
-        notification: Some(wire::notification(committed.value)),
-        receipts: wire::receipts(committed.receipts),
-    })
+        },
+    )
+    .await
 }

@@ -1,5 +1,6 @@
 //! Some kinds are told otherwise from now on.
 
+use idempotency::Done;
 use proto::notifications::v1::{UpdatePreferencesRequest, UpdatePreferencesResponse};
 
 use crate::domain::preferences::Changes;
@@ -12,11 +13,15 @@ use crate::wire;
 pub(crate) async fn update_preferences(
     call: &Call,
     request: UpdatePreferencesRequest,
-) -> Result<UpdatePreferencesResponse, Error> {
+) -> Result<Done<UpdatePreferencesResponse>, Error> {
     let person = call.person()?;
     let changes = Changes::parse(request.preferences)?;
-    let committed = call
-        .write(move |tx| {
+    call.once(
+        |preferences| UpdatePreferencesResponse {
+            preferences: wire::preferences(&preferences),
+            receipts: Vec::new(),
+        },
+        move |tx| {
             Box::pin(async move {
                 feeds::open(tx, person.id).await?;
                 let locked = feeds::lock(tx, person.id).await?;
@@ -27,10 +32,7 @@ pub(crate) async fn update_preferences(
                 feed::prefer(tx, now(), &mut feed, &before, &after).await?;
                 Ok(after)
             })
-        })
-        .await?;
-    Ok(UpdatePreferencesResponse {
-        preferences: wire::preferences(&committed.value),
-        receipts: wire::receipts(committed.receipts),
-    })
+        },
+    )
+    .await
 }

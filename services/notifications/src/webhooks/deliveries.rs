@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use idempotency::{Claim, Done, Finish, Refused, Ticket};
 use proto::notifications::v1 as pb;
 use proto::notifications::v1::{
     ListDeliveriesRequest, ListDeliveriesResponse, RedeliverRequest, RedeliverResponse, TestEndpointRequest,
     TestEndpointResponse,
 };
+use serde_json::json;
 use uuid::Uuid;
 
 use super::call::Call;
@@ -16,7 +18,7 @@ use super::sender::{Envelope, Verdict};
 use crate::domain::page::Page;
 use crate::domain::{Invalid, id};
 use crate::store::webhooks::deliveries::{self, Delivery, Tried};
-use crate::store::webhooks::endpoints;
+use crate::store::webhooks::endpoints::{self, Addressee};
 use crate::wire::timestamp;
 
 const STATUSES: [&str; 4] = ["pending", "delivered", "failed", "dead"];
@@ -52,23 +54,31 @@ pub(crate) async fn list_deliveries(
     })
 }
 
-pub(crate) async fn redeliver(call: &Call, request: RedeliverRequest) -> Result<RedeliverResponse, Error> {
+pub(crate) async fn redeliver(
+    call: &Call,
+    request: RedeliverRequest,
+) -> Result<Done<RedeliverResponse>, Error> {
     call.admin()?;
     let id: Uuid =
         request.delivery_id.parse().map_err(|_syntax| Invalid::value("delivery_id", "must be a UUID"))?;
     let now = call.webhooks.clock.now();
-    let due = call
-        .write(move |tx| {
+    let signer = call.signer();
+    let reply = |due| RedeliverResponse { delivery: Some(delivery(due)) };
+    let done = call
+        .once(reply, move |tx| {
             Box::pin(async move {
                 if !deliveries::is_endpoint_active(tx, id).await?.ok_or(Error::NoDelivery)? {
                     return Err(Error::EndpointDisabled);
                 }
-                deliveries::redeliver(tx, id, now).await?.ok_or(Error::NoDelivery)
+                let due = deliveries::redeliver(tx, id, now).await?.ok_or(Error::NoDelivery)?;
+                let after = json!({ "delivery_id": id.to_string() });
+                signer.sign(tx, "webhook.redelivered", due.endpoint_id, Some(json!({})), Some(after)).await?;
+                Ok(due)
             })
         })
         .await?;
     call.webhooks.due.notify_one();
-    Ok(RedeliverResponse { delivery: Some(delivery(due)) })
+    Ok(done)
 }
 
 /// Sends a message that says nothing, whether or not the endpoint is switched on. How it goes changes nothing about
@@ -76,14 +86,14 @@ pub(crate) async fn redeliver(call: &Call, request: RedeliverRequest) -> Result<
 pub(crate) async fn test_endpoint(
     call: &Call,
     request: TestEndpointRequest,
-) -> Result<TestEndpointResponse, Error> {
+) -> Result<Done<TestEndpointResponse>, Error> {
     call.admin()?;
     let started = tokio::time::Instant::now();
     let endpoint_id = id("id", request.id)?;
-    let found = call
-        .read(move |tx| Box::pin(async move { Ok(endpoints::addressee(tx, endpoint_id).await?) }))
-        .await?;
-    let addressee = found.ok_or(Error::NoEndpoint)?;
+    let (ticket, addressee) = match begin_test(call, endpoint_id).await? {
+        Begun::Before(reply) => return Ok(Done { reply, replayed: true }),
+        Begun::Now { ticket, addressee } => (ticket, addressee),
+    };
 
     let now = call.webhooks.clock.now();
     let message = Message::test(endpoint_id, now);
@@ -101,7 +111,7 @@ pub(crate) async fn test_endpoint(
         Verdict::Gone | Verdict::Failed { .. } => ("dead", None),
     };
     let call_left = Call { within: call.within.saturating_sub(started.elapsed()), ..call.clone() };
-    let tried = call_left
+    let reply = call_left
         .write(move |tx| {
             Box::pin(async move {
                 // It may have been deleted meanwhile.
@@ -116,11 +126,52 @@ pub(crate) async fn test_endpoint(
                     created_at: now,
                     delivered_at,
                 };
-                Ok(deliveries::insert_tried(tx, message.stored(), &tried).await?)
+                let tried = deliveries::insert_tried(tx, message.stored(), &tried).await?;
+                let reply = TestEndpointResponse { delivery: Some(delivery(tried)) };
+                if let Some(ticket) = ticket
+                    && ticket.finish(tx, &reply).await? == Finish::Overtaken
+                {
+                    return Err(Refused::InFlight.into());
+                }
+                Ok(reply)
             })
         })
         .await?;
-    Ok(TestEndpointResponse { delivery: Some(delivery(tried)) })
+    Ok(Done { reply, replayed: false })
+}
+
+/// How a test begins.
+enum Begun {
+    /// It was done already.
+    Before(TestEndpointResponse),
+    Now {
+        /// The right to keep the answer for repeats, when those can be told apart.
+        ticket: Option<Ticket>,
+        addressee: Addressee,
+    },
+}
+
+/// Claims the request before anything is sent: a repeat must not send it again.
+async fn begin_test(call: &Call, endpoint_id: i64) -> Result<Begun, Error> {
+    let repeat = call.repeat.clone();
+    call.write(move |tx| {
+        Box::pin(async move {
+            let claimed = match &repeat {
+                Some(request) => Some(idempotency::claim(tx, request).await?),
+                None => None,
+            };
+            let ticket = match claimed {
+                None => None,
+                Some(Claim::Fresh(ticket)) => Some(ticket),
+                Some(Claim::Done(stored)) => return Ok(Begun::Before(stored.replay(tx)?)),
+                Some(Claim::InFlight) => return Err(Refused::InFlight.into()),
+                Some(Claim::OtherRequest) => return Err(Refused::OtherRequest.into()),
+            };
+            let addressee = endpoints::addressee(tx, endpoint_id).await?.ok_or(Error::NoEndpoint)?;
+            Ok(Begun::Now { ticket, addressee })
+        })
+    })
+    .await
 }
 
 fn status(word: &str) -> Result<&'static str, Invalid> {

@@ -1,18 +1,24 @@
 //! Where messages go: what admins do with endpoints.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use idempotency::Done;
 use proto::notifications::v1 as pb;
 use proto::notifications::v1::{
     CreateEndpointRequest, CreateEndpointResponse, DeleteEndpointRequest, DeleteEndpointResponse,
     GetEndpointRequest, GetEndpointResponse, ListEndpointsRequest, ListEndpointsResponse,
     RotateSecretRequest, RotateSecretResponse, UpdateEndpointRequest, UpdateEndpointResponse,
 };
+use reqwest::Url;
 use rls::Tx;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use time::Duration;
 
 use super::call::Call;
 use super::error::Error;
 use super::message::Subscription;
-use super::secret::Secret;
+use super::secret::{Secret, Unopened};
 use super::target::Target;
 use crate::domain::{Invalid, id};
 use crate::store::webhooks::endpoints::{self, Endpoint, NewEndpoint};
@@ -46,40 +52,49 @@ pub(crate) async fn get_endpoint(
 pub(crate) async fn create_endpoint(
     call: &Call,
     request: CreateEndpointRequest,
-) -> Result<CreateEndpointResponse, Error> {
+) -> Result<Done<CreateEndpointResponse>, Error> {
     let owner = call.admin()?;
     let events = Subscription::parse("events", request.events)?;
     let url = reachable(call, &request.url).await?;
     let secret = Secret::random()?;
-    let shown = secret.reveal();
     let (vault, created_at) = (call.webhooks.vault.clone(), call.webhooks.clock.now());
+    let signer = call.signer();
 
-    let made = call
-        .write(move |tx| {
+    let reply = |(made, sealed): (Endpoint, Vec<u8>)| CreateEndpointResponse {
+        endpoint: Some(endpoint(made)),
+        secret: sealed_word(&sealed),
+    };
+    let mut done = call
+        .once(reply, move |tx| {
             Box::pin(async move {
                 if endpoints::count_locked(tx).await? >= ENDPOINTS_MAX {
                     return Err(Error::TooManyEndpoints { max: ENDPOINTS_MAX });
                 }
                 let id = endpoints::next_id(tx).await?;
+                let sealed = vault.seal(id, &secret)?;
                 let new = NewEndpoint {
                     id,
                     owner_id: owner.0,
                     url: &url,
                     events: events.types(),
-                    secret_enc: &vault.seal(id, &secret)?,
+                    secret_enc: &sealed,
                     created_at,
                 };
-                Ok(endpoints::insert(tx, &new).await?)
+                let made = endpoints::insert(tx, &new).await?;
+                signer.sign(tx, "webhook.created", id, None, Some(told(&made))).await?;
+                Ok((made, sealed))
             })
         })
         .await?;
-    Ok(CreateEndpointResponse { endpoint: Some(endpoint(made)), secret: shown })
+    let id = done.reply.endpoint.as_ref().map_or(0, |made| made.id);
+    done.reply.secret = revealed(call, id, &done.reply.secret)?;
+    Ok(done)
 }
 
 pub(crate) async fn update_endpoint(
     call: &Call,
     request: UpdateEndpointRequest,
-) -> Result<UpdateEndpointResponse, Error> {
+) -> Result<Done<UpdateEndpointResponse>, Error> {
     call.admin()?;
     let id = id("id", request.id)?;
     let expected = version(request.expected_version)?;
@@ -90,8 +105,10 @@ pub(crate) async fn update_endpoint(
     };
     let is_active = request.is_active;
 
-    let updated = call
-        .write(move |tx| {
+    let signer = call.signer();
+    let reply = |updated| UpdateEndpointResponse { endpoint: Some(endpoint(updated)) };
+    let done = call
+        .once(reply, move |tx| {
             Box::pin(async move {
                 let old = lock(tx, id, expected).await?;
                 let new = Endpoint {
@@ -101,49 +118,87 @@ pub(crate) async fn update_endpoint(
                     ..old.clone()
                 };
                 // A change of nothing writes nothing.
-                if new == old { Ok(old) } else { Ok(endpoints::update(tx, &new, SWITCHED_OFF).await?) }
+                if new == old {
+                    return Ok(old);
+                }
+                let before = told(&old);
+                let updated = endpoints::update(tx, &new, SWITCHED_OFF).await?;
+                signer.sign(tx, "webhook.updated", id, Some(before), Some(told(&updated))).await?;
+                Ok(updated)
             })
         })
         .await?;
     // What waited while it was off.
     call.webhooks.due.notify_one();
-    Ok(UpdateEndpointResponse { endpoint: Some(endpoint(updated)) })
+    Ok(done)
 }
 
 pub(crate) async fn delete_endpoint(
     call: &Call,
     request: DeleteEndpointRequest,
-) -> Result<DeleteEndpointResponse, Error> {
+) -> Result<Done<DeleteEndpointResponse>, Error> {
     call.admin()?;
     let id = id("id", request.id)?;
     let expected = version(request.expected_version)?;
-    call.write(move |tx| {
-        Box::pin(async move {
-            lock(tx, id, expected).await?;
-            Ok(endpoints::delete(tx, id).await?)
-        })
-    })
-    .await?;
-    Ok(DeleteEndpointResponse {})
+    let signer = call.signer();
+    call.once(
+        |()| DeleteEndpointResponse {},
+        move |tx| {
+            Box::pin(async move {
+                let old = lock(tx, id, expected).await?;
+                endpoints::delete(tx, id).await?;
+                signer.sign(tx, "webhook.deleted", id, Some(told(&old)), None).await
+            })
+        },
+    )
+    .await
 }
 
 pub(crate) async fn rotate_secret(
     call: &Call,
     request: RotateSecretRequest,
-) -> Result<RotateSecretResponse, Error> {
+) -> Result<Done<RotateSecretResponse>, Error> {
     call.admin()?;
     let id = id("id", request.id)?;
     let secret = Secret::random()?;
     let sealed = call.webhooks.vault.seal(id, &secret)?;
     let previous_until = call.webhooks.clock.now() + ROTATION;
-    call.write(move |tx| {
-        Box::pin(async move {
-            endpoints::lock(tx, id).await?.ok_or(Error::NoEndpoint)?;
-            Ok(endpoints::rotate(tx, id, &sealed, previous_until).await?)
+    let signer = call.signer();
+    let reply = move |sealed: Vec<u8>| RotateSecretResponse {
+        secret: sealed_word(&sealed),
+        previous_until: Some(timestamp(previous_until)),
+    };
+    let mut done = call
+        .once(reply, move |tx| {
+            Box::pin(async move {
+                endpoints::lock(tx, id).await?.ok_or(Error::NoEndpoint)?;
+                endpoints::rotate(tx, id, &sealed, previous_until).await?;
+                signer.sign(tx, "webhook.secret_rotated", id, Some(json!({})), Some(json!({}))).await?;
+                Ok(sealed)
+            })
         })
-    })
-    .await?;
-    Ok(RotateSecretResponse { secret: secret.reveal(), previous_until: Some(timestamp(previous_until)) })
+        .await?;
+    done.reply.secret = revealed(call, id, &done.reply.secret)?;
+    Ok(done)
+}
+
+/// A secret as it stands in a reply while that is in the database: sealed, as in its endpoint's row.
+fn sealed_word(sealed: &[u8]) -> String {
+    BASE64_STANDARD.encode(sealed)
+}
+
+/// The secret of such a reply as the admin is shown it, the first time and in a repeat.
+fn revealed(call: &Call, endpoint_id: i64, sealed: &str) -> Result<String, Error> {
+    let sealed = BASE64_STANDARD.decode(sealed).map_err(|_not_ours| Unopened)?;
+    Ok(call.webhooks.vault.open(endpoint_id, &sealed)?.reveal())
+}
+
+/// What an endpoint is, for people who ask later who made it so. Of the address only where it is, and whether it is
+/// another one: the rest may be a password to the receiver.
+fn told(of: &Endpoint) -> Value {
+    let host = Url::parse(&of.url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let hash = Sha256::digest(&of.url).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    json!({ "host": host, "url_sha256": hash, "events": of.events, "is_active": of.is_active })
 }
 
 /// The URL as it is kept, if a message could be sent there now.

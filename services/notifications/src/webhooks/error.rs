@@ -39,6 +39,12 @@ impl From<Invalid> for Error {
     }
 }
 
+impl From<idempotency::Refused> for Error {
+    fn from(refused: idempotency::Refused) -> Self {
+        Self::Common(refused.into())
+    }
+}
+
 impl From<DatabaseError> for Error {
     fn from(error: DatabaseError) -> Self {
         Self::Common(error.into())
