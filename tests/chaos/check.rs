@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use futures_util::StreamExt as _;
 use serde_json::Value;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::history::History;
@@ -17,6 +18,7 @@ use crate::system::{Database, Part, System};
 
 /// Messages of the purge log that are read at once.
 const BATCH: usize = 500;
+const AUDIT_WITHIN: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// Makes the views and remembers what was there before the run.
@@ -49,9 +51,9 @@ pub(crate) async fn run(system: &System, history: &History) -> Result<Vec<Violat
             violation.what = format!("{}: {}", database.schema(), violation.what);
         }
         violations.extend(found);
+        violations.extend(audit(system, database).await?);
     }
     violations.extend(broken_logs(system));
-    violations.extend(audit(system).await?);
     Ok(violations)
 }
 
@@ -72,17 +74,16 @@ fn broken_logs(system: &System) -> Vec<Violation> {
     found.into_iter().map(violation).collect()
 }
 
-/// Asks the product itself whether its audit logs are whole.
-async fn audit(system: &System) -> Result<Option<Violation>> {
+/// Asks the product itself whether its logs of what staff did are whole.
+async fn audit(system: &System, database: Database) -> Result<Option<Violation>> {
     let verify = tokio::process::Command::new(env!("CARGO_BIN_EXE_mestres"))
-        .args(["audit", "verify"])
+        .args(["audit", "verify", "--service", database.schema()])
         .env_clear()
-        .env("MESTRES_DATABASE_ADMIN_URL", system.database_admin_url())
+        .env("MESTRES_DATABASE_URL", system.login_url(database))
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let verified =
-        tokio::time::timeout(Duration::from_secs(60), verify).await.context("verifying takes too long")??;
+    let verified = timeout(AUDIT_WITHIN, verify).await.context("verifying takes too long")??;
     let said =
         String::from_utf8_lossy(&verified.stdout).into_owned() + &String::from_utf8_lossy(&verified.stderr);
     let violation = Violation { invariant: "audit log".to_owned(), what: said };

@@ -111,11 +111,14 @@ async fn deadlock(
         let statement = format!("UPDATE chk.knot SET n = n + 1 WHERE id = {id}");
         session.execute(AssertSqlSafe(statement)).await?;
     }
-    let (one, other) = tokio::join!(
+    let (ended, other_ended) = tokio::join!(
         one.execute("UPDATE chk.knot SET n = n + 1 WHERE id = 2; COMMIT"),
         other.execute("UPDATE chk.knot SET n = n + 1 WHERE id = 1; COMMIT"),
     );
-    ensure!(one.is_err() != other.is_err(), "one of two that wait for each other must fail");
+    ensure!(ended.is_err() != other_ended.is_err(), "one of two that wait for each other must fail");
+    // A session tells its counts when it ends, at the latest.
+    one.close().await?;
+    other.close().await?;
     wait_for(connection, "deadlock").await
 }
 

@@ -174,9 +174,9 @@ impl System {
         format!("http://{}/mailbox.json", self.processes.internal(Part::Notifications))
     }
 
-    /// The superuser's URL of the cluster.
-    pub(crate) fn database_admin_url(&self) -> String {
-        self.servers.postgres.admin_url()
+    /// The service's own login, around every link.
+    pub(crate) fn login_url(&self, database: Database) -> String {
+        data::login_url(&self.servers, database)
     }
 }
 

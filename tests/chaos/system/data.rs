@@ -91,10 +91,15 @@ pub(super) async fn prepare(servers: &Servers) -> Result<()> {
             .await
             .with_context(|| format!("cannot migrate {}", database.schema()))?;
     }
-    let catalog = format!("postgres://mc_catalog:{PASSWORD}@127.0.0.1:{port}/mc_catalog");
-    catalog::seed::load(&catalog, PRODUCTS, |_| {}).await?;
+    catalog::seed::load(&login_url(servers, Database::Catalog), PRODUCTS, |_| {}).await?;
     people(&mut admin(servers, Database::Accounts).await?).await?;
     stock(&mut admin(servers, Database::Catalog).await?, &mut admin(servers, Database::Orders).await?).await
+}
+
+/// The URL of the service's own login.
+pub(super) fn login_url(servers: &Servers, database: Database) -> String {
+    let name = database.name();
+    format!("postgres://{name}:{PASSWORD}@127.0.0.1:{}/{name}", servers.postgres.port())
 }
 
 /// A connection as superuser.
