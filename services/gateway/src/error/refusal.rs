@@ -18,8 +18,12 @@ pub enum Refusal {
     PriceChanged,
     /// There is not so much left.
     OutOfStock,
+    /// Some of it is not sold any more.
+    Unavailable,
     /// The cart is being ordered.
     CartLocked,
+    /// The cart holds as many lines as a cart may.
+    CartFull,
     /// The reservation or the quote is too old.
     CheckoutExpired,
     /// The coupon was used up.
@@ -32,31 +36,43 @@ pub enum Refusal {
     TooManyUnpaidOrders,
     /// So many carts may be begun.
     TooManyCarts,
+    /// So many streams may be open.
+    TooManyStreams,
     /// A request with the same idempotency key is under way.
     IdempotencyInFlight,
     /// The idempotency key belongs to another request.
     IdempotencyKeyReused,
+    /// It was done, and the answer was too long to be kept.
+    IdempotencyReplyNotKept,
 }
 
 impl Refusal {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 16] = [
         Self::Conflict,
         Self::PriceChanged,
         Self::OutOfStock,
+        Self::Unavailable,
         Self::CartLocked,
+        Self::CartFull,
         Self::CheckoutExpired,
         Self::CouponExhausted,
         Self::IllegalTransition,
         Self::PaymentInFlight,
         Self::TooManyUnpaidOrders,
         Self::TooManyCarts,
+        Self::TooManyStreams,
         Self::IdempotencyInFlight,
         Self::IdempotencyKeyReused,
+        Self::IdempotencyReplyNotKept,
     ];
 
     /// The one whose code a service gives as its reason.
     pub(crate) fn of(reason: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|refusal| refusal.kind().1 == reason)
+        match reason {
+            // Clients do the same about all of these: look again.
+            "stock_conflict" | "cart_conflict" | "coupon_taken" | "tracking_taken" => Some(Self::Conflict),
+            _ => Self::ALL.into_iter().find(|refusal| refusal.kind().1 == reason),
+        }
     }
 
     pub(super) const fn kind(self) -> (StatusCode, &'static str) {
@@ -64,15 +80,19 @@ impl Refusal {
             Self::Conflict => (StatusCode::CONFLICT, "conflict"),
             Self::PriceChanged => (StatusCode::CONFLICT, "price_changed"),
             Self::OutOfStock => (StatusCode::CONFLICT, "out_of_stock"),
+            Self::Unavailable => (StatusCode::CONFLICT, "unavailable"),
             Self::CartLocked => (StatusCode::CONFLICT, "cart_locked"),
+            Self::CartFull => (StatusCode::CONFLICT, "cart_full"),
             Self::CheckoutExpired => (StatusCode::CONFLICT, "checkout_expired"),
             Self::CouponExhausted => (StatusCode::CONFLICT, "coupon_exhausted"),
             Self::IllegalTransition => (StatusCode::CONFLICT, "illegal_transition"),
             Self::PaymentInFlight => (StatusCode::CONFLICT, "payment_in_flight"),
             Self::TooManyUnpaidOrders => (StatusCode::TOO_MANY_REQUESTS, "too_many_unpaid_orders"),
             Self::TooManyCarts => (StatusCode::TOO_MANY_REQUESTS, "too_many_carts"),
+            Self::TooManyStreams => (StatusCode::TOO_MANY_REQUESTS, "too_many_streams"),
             Self::IdempotencyInFlight => (StatusCode::CONFLICT, "idempotency_in_flight"),
             Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+            Self::IdempotencyReplyNotKept => (StatusCode::CONFLICT, "idempotency_reply_not_kept"),
         }
     }
 
@@ -112,6 +132,14 @@ impl Refusal {
                 ("Carrinho bloqueado", "Cart locked"),
                 ("o carrinho está sendo fechado em outro pedido", "the cart is being checked out elsewhere"),
             ),
+            Self::CartFull => both(
+                ("Carrinho cheio", "Cart full"),
+                ("um carrinho tem até 50 linhas", "a cart has up to 50 lines"),
+            ),
+            Self::Unavailable => both(
+                ("Indisponível", "Unavailable"),
+                ("algo do carrinho não está mais à venda", "something in the cart is no longer for sale"),
+            ),
             Self::CheckoutExpired => both(
                 ("Compra expirada", "Checkout expired"),
                 (
@@ -141,6 +169,17 @@ impl Refusal {
             Self::TooManyCarts => both(
                 ("Carrinhos demais", "Too many carts"),
                 ("use um dos carrinhos já abertos", "use one of the carts that are open"),
+            ),
+            Self::TooManyStreams => both(
+                ("Conexões demais", "Too many streams"),
+                ("feche uma das conexões abertas", "close one of the streams that are open"),
+            ),
+            Self::IdempotencyReplyNotKept => both(
+                ("Resposta não guardada", "Answer not kept"),
+                (
+                    "foi feito, mas a resposta era longa demais para ser guardada; leia o resultado",
+                    "it was done, but the answer was too long to be kept; read what came of it",
+                ),
             ),
             Self::IdempotencyInFlight => both(
                 ("Requisição em andamento", "Request in flight"),
@@ -219,10 +258,14 @@ impl LineError {
         };
         let is = |name: &str| problem.code == name;
         Self {
-            pointer: format!("/items/{}/quantity", problem.index),
+            // A service that does not know which line it is blames the list.
+            pointer: match problem.index {
+                index @ 0.. => format!("/items/{index}/quantity"),
+                _ => "/items".to_owned(),
+            },
             code,
             detail,
-            available: is("out_of_stock").then_some(problem.available),
+            available: (is("out_of_stock") || is("stock_changed")).then_some(problem.available),
             unit_amount: is("price_changed").then_some(problem.unit_amount),
         }
     }

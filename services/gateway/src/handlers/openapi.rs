@@ -63,7 +63,7 @@ pub struct ProblemField {
 #[openapi(
     info(
         title = "Mestres Café",
-        description = "Catálogo, administração e métricas da loja. Valores em centavos, horários em UTC."
+        description = "Catálogo, carrinho, compra, pedidos, conta, agenda, administração e métricas da loja. Valores em centavos, horários em UTC."
     ),
     paths(
         products::list,
@@ -241,7 +241,7 @@ impl Modify for Keys {
                     .required(required.clone())
                     .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(255))))
                     .description(Some(
-                        "1 to 255 printable ASCII characters; for 24 hours the same request with the same key is \
+                        "1 to 255 printable ASCII characters without spaces; for 24 hours the same request with the same key is \
                          answered the same (`Idempotent-Replayed: true`) and done once",
                     ));
                 operation.parameters.get_or_insert_default().push(key.build().into());

@@ -106,9 +106,9 @@ pub(crate) async fn stream(request: HttpRequest) -> Result<HttpResponse, Error> 
         })))
 }
 
-/// The last entry that the browser has; 0 for none.
+/// The last entry that the browser has; 0 for none. No order has more of them than 31 bits can count.
 fn last_event_id(request: &HttpRequest) -> Result<i64, Error> {
-    const MAX: u64 = i64::MAX.unsigned_abs();
+    const MAX: u64 = i32::MAX.unsigned_abs() as u64;
     let mut query = Query::parse(request.query_string())?;
     let by_query = query.integer("last_event_id", 0..=MAX)?;
     query.take(ORDER_TOKEN);

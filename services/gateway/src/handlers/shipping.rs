@@ -92,7 +92,12 @@ pub(crate) async fn cep(origin: Origin, cep: &str) -> Result<Found, Error> {
         let mut carts = origin.upstream.carts.clone();
         async move { carts.look_up_cep(request).await }
     })
-    .await?;
+    .await;
+    let reply = reply.map_err(|error| match error {
+        // Eight digits are all that a code must be: what the tables refuse is a place that does not exist.
+        Error::InvalidParameter { .. } => Error::NotFound,
+        other => other,
+    })?;
     Ok(Found::text(views::envelope(Cep::of(reply))))
 }
 
