@@ -291,7 +291,8 @@ impl Shop {
             _catalog_proxy: catalog_proxy,
         };
         for (service, own) in services {
-            let [internal] = free_addresses();
+            // The provider is nobody's inner part: it has one address for everything.
+            let internal = if service == Service::Sandbox { sandbox } else { free_addresses::<1>()[0] };
             let environment = common
                 .iter()
                 .cloned()
@@ -388,7 +389,7 @@ impl Shop {
             // A service that takes traffic may still say that it is degraded: others are starting.
             if let Ok(answer) = answer {
                 report = answer.text().await.unwrap_or_default();
-                if report.contains(r#""status":"ready""#) {
+                if (report.contains(r#""status":"ready""#) || service == Service::Sandbox) {
                     return;
                 }
             }
