@@ -72,8 +72,9 @@ pub async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
     Ok(connection)
 }
 
-/// Walks the whole chain in batches, and makes sure that `kept`, the head of an earlier walk, is part of it. `None`
-/// when the service has no log. `connection` is one of [`connect`], or of anybody who finds `audit_chain` on the search
+/// Walks the whole chain in batches, and makes sure that `kept`, the head of an earlier walk, is part of it.
+///
+/// `None` when the service has no log. `connection` is one of [`connect`], or of anybody who finds `audit_chain` on the search
 /// path and may read it.
 ///
 /// # Errors

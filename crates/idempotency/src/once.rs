@@ -22,7 +22,9 @@ pub trait Verdict {
 }
 
 /// Runs `work` in a transaction as [`Database::run`] does, and keeps its reply under `request`'s key in the same
-/// transaction. A repeat gets that reply, with receipts of its own commit. Without a request, `work` is just run.
+/// transaction.
+///
+/// A repeat gets that reply, with receipts of its own commit. Without a request, `work` is just run.
 ///
 /// A refusal (see [`Verdict`]) is kept too, after the transaction was rolled back. When a repeat that reached another
 /// process was quicker, its answer is given, so that all repeats are told the same.

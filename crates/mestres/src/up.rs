@@ -191,6 +191,7 @@ impl Shop {
         let (applied, ()) =
             tokio::try_join!(migrate(&owner_url), database::declare_streams(&self.data.nats_url),)?;
         let loaded = self.load_demo_shop(options, &secrets).await?;
+        self.load_demo_stock(&secrets).await?;
         self.load_demo_people(&secrets).await?;
         self.narrator.say(Line::Schema {
             applied,
@@ -234,6 +235,24 @@ impl Shop {
             self.narrator.say(Line::Note { text })?;
         }
         Ok(loaded)
+    }
+
+    /// As much of each variant as the catalog says there is, and coupons. What is there already stays as it is.
+    async fn load_demo_stock(&self, secrets: &Secrets) -> anyhow::Result<()> {
+        let url = |schema| database::login_url(&self.data.admin_url, schema, secrets);
+        let stock = catalog::seed::stock(&url(Schema::Catalog)?).await?;
+        let stock: Vec<orders::seed::Stock> = stock
+            .into_iter()
+            .map(|of| orders::seed::Stock {
+                variant_id: of.variant_id,
+                product_id: of.product_id,
+                on_hand: of.on_hand,
+            })
+            .collect();
+        orders::seed::load(&url(Schema::Orders)?, &stock, |_| {})
+            .await
+            .context("cannot load the demo stock")?;
+        Ok(())
     }
 
     /// The demo logins, and an agenda for the first customer among them.

@@ -32,7 +32,8 @@ impl TestApp {
         let recorded = self.db.run(&caller, Class::Write, PATIENCE, move |tx| {
             Box::pin(async move { Ok::<_, DatabaseError>(record(tx, &entry).await?) })
         });
-        Ok(recorded.await?.value)
+        recorded.await?;
+        Ok(())
     }
 
     /// A chain of `rows` entries, of orders 1, 2, …
