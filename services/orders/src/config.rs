@@ -60,6 +60,8 @@ pub struct PaymentsConfig {
     pub secret: String,
     /// `MESTRES_PAYMENTS_WEBHOOK_SECRETS`: by which the provider signs, newest first, separated by commas.
     pub webhook_secrets: Vec<String>,
+    /// How often the provider's books are compared with ours. Not a variable: tests compare more often.
+    pub compare_every: Duration,
 }
 
 /// Whose interface is spoken.
@@ -132,6 +134,7 @@ impl PaymentsConfig {
             url: url.trim_end_matches('/').to_owned(),
             secret: config::required("MESTRES_PAYMENTS_SECRET")?,
             webhook_secrets,
+            compare_every: Duration::from_secs(3_600),
         })
     }
 }

@@ -63,6 +63,7 @@ struct Inner {
     gate: Gate,
     counts: Counts,
     timelines: Timelines,
+    compare_every: Duration,
     /// Requests to pay that go on after their caller has left.
     tasks: TaskTracker,
     /// An event of the provider's was kept.
@@ -87,6 +88,7 @@ impl Payments {
             gate: Gate::new(provider),
             counts: Counts::default(),
             timelines,
+            compare_every: config.compare_every,
             tasks: TaskTracker::new(),
             events_due: Notify::new(),
             refunds_due: Notify::new(),

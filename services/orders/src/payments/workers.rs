@@ -23,8 +23,7 @@ const SWAY: f64 = 0.2;
 /// Attempts taken at once, and asked for side by side.
 const BATCH: i64 = 16;
 const SIDE_BY_SIDE: usize = 8;
-/// How often the books are compared, and how long after the start for the first time.
-const COMPARE_EVERY: Duration = Duration::from_secs(3_600);
+/// How long after the start the books are compared for the first time, at most.
 const COMPARE_FIRST: Duration = Duration::from_secs(120);
 /// How long requests that are under way may take when the process ends.
 const FINISH_DEADLINE: Duration = Duration::from_secs(4);
@@ -99,14 +98,14 @@ impl Payments {
 
     async fn compare_books(&self, stop: &CancellationToken) {
         let never = Notify::new();
-        let mut next = Instant::now() + sway(COMPARE_FIRST);
+        let mut next = Instant::now() + sway(self.inner.compare_every.min(COMPARE_FIRST));
         while !stop.is_cancelled() {
             let until = next.saturating_duration_since(Instant::now());
             pause(stop, until.min(Duration::from_secs(60)), &never).await;
             if Instant::now() < next || stop.is_cancelled() {
                 continue;
             }
-            next = Instant::now() + sway(COMPARE_EVERY);
+            next = Instant::now() + sway(self.inner.compare_every);
             if let Err(error) = self.reconcile().await {
                 tracing::warn!(%error, "the books were not compared with the payment provider's");
             }

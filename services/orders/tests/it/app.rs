@@ -106,6 +106,7 @@ impl TestApp {
                 url: sandbox.clone(),
                 secret: PAYMENTS_SECRET.to_owned(),
                 webhook_secrets: vec![WEBHOOK_SECRET.to_owned()],
+                compare_every: Duration::from_secs(3_600),
             },
             metrics_url: None,
             instance: "test".to_owned(),
@@ -175,6 +176,17 @@ impl TestApp {
         reply.cart.unwrap()
     }
 
+    /// Asks again while a busy machine answers that nothing was done.
+    pub(crate) async fn tried<T>(&self, ask: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
+        for _ in 0..100 {
+            match ask().await {
+                Err(status) if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) => {}
+                answer => return answer,
+            }
+        }
+        panic!("the service is busy all the time");
+    }
+
     /// The cart as its owner sees it.
     pub(crate) async fn cart(&self, who: Who) -> Cart {
         self.get_cart(who, GetCartRequest {}).await.unwrap().cart.unwrap()
@@ -205,7 +217,7 @@ impl TestApp {
         key: &str,
     ) -> tonic::Request<T> {
         // Any hash that differs when the message does.
-        let mut fingerprint = [0; 32];
+        let mut fingerprint = [0_u8; 32];
         for (index, byte) in message.encode_to_vec().into_iter().enumerate() {
             fingerprint[index % 32] = byte.wrapping_add(fingerprint[index % 32].rotate_left(3));
         }

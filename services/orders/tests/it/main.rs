@@ -3,5 +3,20 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic like the tests they serve")]
 
 mod app;
+mod buying;
 mod carts;
 mod catalog;
+mod checkout;
+mod checkout_races;
+mod coupons;
+mod desk;
+mod forgetting;
+mod merges;
+mod order_costs;
+mod overdue;
+mod payments;
+mod policies;
+mod purchases;
+mod shipping;
+mod statements;
+mod stock;
