@@ -26,6 +26,9 @@
 //! 3. For every other method of the path an actix handler in `routes::configure`; each changes through
 //!    `crate::gate::Gate::change`, which purges before it answers.
 //!
+//! Carts and orders are the same with source `Shopper` and a [`crate::cache_policy::ShopQuestion`]: their owner is a
+//! user, or a guest by the token that the request shows (`guest.rs`).
+//!
 //! "Not found" needs nothing: it is kept under the owner and the tags of the question.
 
 pub mod account;

@@ -2,7 +2,7 @@
 //!
 //! The service that has the effect remembers keys, in the transaction of the effect; the gateway only carries them.
 //! What a request says travels with its context, like its trace: every change that a handler asks for takes it
-//! along ([`Repeat::attach`]), whether or not the handler has heard of it, and what the service says of it comes back
+//! along ([`Step::attach`]), whether or not the handler has heard of it, and what the service says of it comes back
 //! to the front ([`Repeat::replayed`]), which tells the client. A change made in several steps uses a name of its own
 //! for each, so that one step is never taken for another.
 
