@@ -67,8 +67,6 @@ pub(crate) enum Missing {
     Coupon,
     Order,
     Payment,
-    Shipment,
-    StockLevel,
 }
 
 impl Missing {
@@ -78,8 +76,6 @@ impl Missing {
             Self::Coupon => "coupon",
             Self::Order => "order",
             Self::Payment => "payment",
-            Self::Shipment => "shipment",
-            Self::StockLevel => "stock level",
         }
     }
 
@@ -90,8 +86,6 @@ impl Missing {
             Self::Coupon => "coupon_not_found",
             Self::Order => "order_not_found",
             Self::Payment => "payment_not_found",
-            Self::Shipment => "shipment_not_found",
-            Self::StockLevel => "stock_level_not_found",
         }
     }
 }
@@ -155,7 +149,6 @@ reasons! {
     /// What a caller may not have more of.
     Exhausted {
         UnpaidOrders = "too_many_unpaid_orders", "pay or cancel an order first";
-        Carts = "too_many_carts", "no more carts for this visitor now";
         Streams = "too_many_streams", "the order is watched often enough, or this process has no place left";
     }
 }

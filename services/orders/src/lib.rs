@@ -10,10 +10,10 @@
 //! | Code | `mc-reason` |
 //! | --- | --- |
 //! | `INVALID_ARGUMENT` | `invalid_value`, `offset_too_deep`, `version_required`, `line_quantity`, `variant_not_found`, `cep_not_found`, `coupon_not_applicable`, `idempotency_key_invalid` |
-//! | `NOT_FOUND` | `cart_item_not_found`, `coupon_not_found`, `order_not_found`, `payment_not_found`, `shipment_not_found`, `stock_level_not_found` |
+//! | `NOT_FOUND` | `cart_item_not_found`, `coupon_not_found`, `order_not_found`, `payment_not_found` |
 //! | `ABORTED` | `version_mismatch` (`mc-current-version`); `cart_locked`, `cart_full`, `cart_conflict`, `checkout_expired`, `coupon_exhausted`, `coupon_taken`, `illegal_transition`, `payment_in_flight`, `tracking_taken`, `idempotency_in_flight`; with `mc-lines-bin`: `out_of_stock`, `price_changed`, `unavailable`, `stock_conflict` |
 //! | `FAILED_PRECONDITION` | `payment_declined` (`mc-decline-code`, `mc-retryable`), `idempotency_key_reused`, `idempotency_reply_not_kept` |
-//! | `RESOURCE_EXHAUSTED` | `too_many_unpaid_orders`, `too_many_carts` |
+//! | `RESOURCE_EXHAUSTED` | `too_many_unpaid_orders` |
 //! | `UNAUTHENTICATED` | `unauthenticated` |
 //! | `PERMISSION_DENIED` | `permission_denied`: a customer asking for what is for staff, a user for what is for processes |
 //! | `UNAVAILABLE` | `catalog_unavailable`, `payments_unavailable`, `database_busy`, `database_unavailable`, `database_conflict`: nothing was done |
@@ -33,6 +33,7 @@ mod handlers;
 mod order_facts;
 mod payments;
 mod secret_key;
+pub mod seed;
 mod stock;
 mod store;
 mod timelines;

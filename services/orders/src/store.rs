@@ -14,6 +14,7 @@ pub(crate) mod order_changes;
 pub(crate) mod orders;
 pub(crate) mod payments;
 pub(crate) mod refunds;
+pub(crate) mod seed;
 pub(crate) mod shipping;
 pub(crate) mod staff_orders;
 pub(crate) mod stock;
@@ -36,6 +37,7 @@ pub(crate) fn statements() -> Vec<(&'static str, &'static str)> {
         payments::provider_events::STATEMENTS,
         payments::stock::STATEMENTS,
         refunds::STATEMENTS,
+        seed::STATEMENTS,
         shipping::STATEMENTS,
         staff_orders::STATEMENTS,
         stock::STATEMENTS,

@@ -78,9 +78,6 @@ rls::statements! {
         "SELECT ", cart_columns!(), " FROM carts c
           WHERE c.user_id = $1 AND c.state IN ('active', 'locked')");
 
-    /// Any cart, to be changed.
-    LOCK_CART = concat!("SELECT ", cart_columns!(), " FROM carts c WHERE c.id = $1 FOR UPDATE OF c");
-
     /// A cart's lines in the order they were put in.
     LINES = lines!("cart_items", "WHERE i.cart_id = $1 ORDER BY i.id");
 
@@ -215,11 +212,6 @@ pub(crate) async fn touch(
 /// A user's cart.
 pub(crate) async fn of_user(tx: &mut Tx, user: UserId) -> Result<Option<CartRow>, sqlx::Error> {
     sqlx::query_as(CART_OF_USER).bind(user.0).fetch_optional(&mut *tx.statement("SELECT cart of user")).await
-}
-
-/// Any cart, locked.
-pub(crate) async fn lock(tx: &mut Tx, id: Uuid) -> Result<Option<CartRow>, sqlx::Error> {
-    sqlx::query_as(LOCK_CART).bind(id).fetch_optional(&mut *tx.statement("SELECT cart FOR UPDATE")).await
 }
 
 /// A cart's lines.

@@ -1,0 +1,126 @@
+//! Whether row level security holds: every statement of the service and every table, as strangers.
+
+use testkit::TestDatabase;
+use testkit::policies::{Params, tables, walk};
+
+const OWNER: i64 = 42;
+const STRANGER: i64 = 99;
+/// The owner's cart, and the owner's payment: what ids default to.
+const FIRST: &str = "00000000-0000-7000-8000-000000000001";
+/// A guest's cart.
+const SECOND: &str = "00000000-0000-7000-8000-000000000002";
+/// Of nothing yet.
+const NEW: &str = "00000000-0000-7000-8000-000000000009";
+
+/// A user with a cart, an order of everything, a payment and a refund; a guest with a cart.
+const EVERYTHING: &str = "
+INSERT INTO stock_levels (variant_id, product_id, on_hand, reserved) VALUES (42, 42, 50, 3), (7, 42, 50, 0);
+INSERT INTO stock_movements (variant_id, location_id, kind, on_hand_delta, ref) VALUES (42, 1, 'receive', 50, 'seed');
+INSERT INTO coupons (code, kind, value, per_customer_limit) VALUES ('x', 'fixed', 100, 9);
+INSERT INTO carts (id, user_id, coupon_code, expires_at) VALUES
+    ('00000000-0000-7000-8000-000000000001', 42, 'x', '2000-01-01Z');
+INSERT INTO carts (id, token_sha256, expires_at) VALUES
+    ('00000000-0000-7000-8000-000000000002', decode(repeat('aa', 32), 'hex'), '2100-01-01Z');
+INSERT INTO carts (id, user_id, state, expires_at) VALUES
+    ('00000000-0000-7000-8000-000000000003', 42, 'converted', '2100-01-01Z'),
+    ('00000000-0000-7000-8000-000000000004', 42, 'expired', '2100-01-01Z');
+INSERT INTO carts (id, token_sha256, state, merged_into, merge_report, expires_at) VALUES
+    ('00000000-0000-7000-8000-000000000005', decode(repeat('bb', 32), 'hex'), 'merged',
+     '00000000-0000-7000-8000-000000000001', '{\"strategy\":\"sum\"}', '2100-01-01Z');
+INSERT INTO cart_items (id, cart_id, variant_id, product_id, quantity, seen_unit_amount) OVERRIDING SYSTEM VALUE VALUES
+    (42, '00000000-0000-7000-8000-000000000001', 42, 42, 1, 100),
+    (43, '00000000-0000-7000-8000-000000000002', 42, 42, 1, 100);
+INSERT INTO orders (id, number, user_id, cart_id, status, items_amount, shipping_amount, tax_amount, total_amount,
+                    shipping_address, shipping_service, coupon_code)
+VALUES (42, 'x', 42, '00000000-0000-7000-8000-000000000003', 'pending_payment', 300, 0, 0, 300, '{}', 'PAC', 'x');
+INSERT INTO order_items (id, order_id, user_id, line, product_id, variant_id, sku, name, weight_g, quantity,
+                         unit_amount, total_amount) OVERRIDING SYSTEM VALUE
+VALUES (42, 42, 42, 42, 42, 42, 'S', 'N', 250, 3, 100, 300);
+INSERT INTO order_history (order_id, seq, user_id, to_status, actor) VALUES (42, 1, 42, 'pending_payment', 'customer');
+INSERT INTO reservations (order_id, variant_id, quantity, expires_at) VALUES (42, 42, 3, '2000-01-01Z');
+INSERT INTO coupon_redemptions (code, order_id, customer_key, slot) VALUES ('x', 42, 'user:42', 1);
+INSERT INTO shipments (id, order_id, user_id, carrier, service, lines, status) OVERRIDING SYSTEM VALUE
+VALUES (42, 42, 42, 'C', 'S', '[]', 'ready');
+INSERT INTO returns (order_id, user_id, line, quantity) VALUES (42, 42, 42, 1);
+INSERT INTO order_notes (order_id, author_id, body) VALUES (42, 7, 'N');
+INSERT INTO payments (id, order_id, user_id, attempt, provider, provider_ref, provider_key, method, status, amount,
+                      currency, captured_amount, next_check_at)
+VALUES ('00000000-0000-7000-8000-000000000001', 42, 42, 1, 'x', 'x', 'k', 'card', 'created', 300, 'BRL', 300,
+        '2000-01-01Z');
+INSERT INTO refunds (id, payment_id, order_id, user_id, provider_key, amount, reason, status, next_check_at)
+VALUES ('00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000001', 42, 42, 'r', 10, 'R',
+        'pending', '2000-01-01Z');
+INSERT INTO ledger (order_id, payment_id, kind, amount, ref, at)
+VALUES (42, '00000000-0000-7000-8000-000000000001', 'capture', 300, 'c', '2000-01-02Z');
+INSERT INTO payment_events (provider, event_id, type, payload, next_try_at) VALUES ('x', 'x', 'T', '{}', '2000-01-01Z');
+INSERT INTO payment_issues (kind, ref, detail) VALUES ('k', 'r', 'D');
+INSERT INTO idempotency_keys (scope, route, key, request_sha256, locked_until, request_id)
+VALUES ('user:42', 'r', 'k', decode(repeat('00', 32), 'hex'), '2000-01-01Z', 'r');
+INSERT INTO inbox (consumer, message_id) VALUES ('c', 'm')";
+
+/// A database with all of it, and without a service whose workers would move it.
+async fn filled() -> TestDatabase {
+    let database = testkit::database("orders", &orders::MIGRATOR).await;
+    let mut admin = database.admin().await;
+    sqlx::raw_sql("SET search_path = orders, app, public").execute(&mut admin).await.unwrap();
+    sqlx::raw_sql(EVERYTHING).execute(&mut admin).await.unwrap();
+    database
+}
+
+#[tokio::test]
+async fn no_statement_reaches_anything_of_another_buyer() {
+    let database = filled().await;
+    let (aa, bb, none) = (
+        format!("\\x{}", "aa".repeat(32)),
+        format!("\\x{}", "bb".repeat(32)),
+        format!("\\x{}", "ee".repeat(32)),
+    );
+    let week = "7 days";
+    let coupon = ["x", "fixed", "100", "{}", "9", "1", "2000-01-01Z", "2100-01-01Z", "true"];
+    let params = Params::new(OWNER, STRANGER)
+        .with("TOUCH_USER_CART", [NEW, "42", week])
+        .with("TOUCH_GUEST_CART", [NEW, &none, week])
+        .with("ADD_LINE", [FIRST, "7", "42", "1", "100", "50"])
+        .with("SET_LINE", [FIRST, "42", "2", "100", week])
+        .with("REMOVE_LINE", [FIRST, "42", week])
+        .with("CLEAR", [FIRST, week])
+        .with("SET_COUPON", [FIRST, "x", week])
+        .with("EXPIRE", ["10"])
+        .with("VARIANTS_OF_BOTH", [&aa, "42"])
+        .with("LOCK_GUEST_CART", [&aa])
+        .with("MERGE_REPORT", [&bb, "42"])
+        .with("OWN_GUEST_CART", [SECOND, "43", "{}"])
+        .with("MERGE_CARTS", [FIRST, SECOND, "{7}", "{42}", "{1}", "{100}", "{}", "{}", "x"])
+        .with("LIST_COUPONS", ["10", "0"])
+        .with("INSERT_COUPON", ["NEW", "fixed", "100", "{}", "9", "1", "2000-01-01Z", "2100-01-01Z", "true"])
+        .with("UPDATE_COUPON", coupon)
+        .with("CEP", ["1310"])
+        .with("RATES", ["1310", "250"])
+        .with("SEED_STOCK", ["{8}", "{42}", "{5}"])
+        .with("LIST_STOCK", ["42", "{42}", "in", "10", "0"])
+        .with("COUNT_STOCK", ["42", "{42}", "in"])
+        .with("INSERT_LEVELS", ["{8}", "{42}"])
+        .with("ADJUST_LEVELS", ["{42}", "{1}"])
+        .with("INSERT_MOVEMENTS", ["{42}", "{1}", "{R}", "adjust:1"])
+        // What everybody may know: the stock, what shipping costs, what a code gives. That only staff get lists of
+        // coupons and counts of stock is up to the calls.
+        .public([
+            "LIST_STOCK",
+            "COUNT_STOCK",
+            "AVAILABILITY",
+            "KNOWN_VARIANTS",
+            "CEP",
+            "RATES",
+            "GIVEN_COUPON",
+            "LIST_COUPONS",
+            "COUNT_COUPONS",
+            "GET_COUPON",
+        ]);
+    let report = walk(&database, "orders", orders::statements(), &params).await;
+    report.all_proven_but(&[]);
+}
+
+#[tokio::test]
+async fn the_login_has_no_way_around_the_policies() {
+    tables(&filled().await, "orders").await;
+}
