@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::history::{History, Operation, Outcome};
+use crate::history::{History, Operation, Outcome, Unanswered};
 use crate::system::System;
 
 /// A token is good for five minutes.
@@ -60,6 +60,12 @@ impl Reply {
         self.outcome == Outcome::Ok
     }
 
+    /// Whether asking again under the same key could tell anything else.
+    pub(crate) fn is_an_answer(&self) -> bool {
+        let is_busy = matches!(self.code(), "idempotency_in_flight" | "rate_limited");
+        self.outcome != Outcome::Unknown && !is_busy
+    }
+
     /// The problem's code; empty when it is none.
     pub(crate) fn code(&self) -> &str {
         self.json["code"].as_str().unwrap_or_default()
@@ -105,6 +111,12 @@ impl Client {
         }
     }
 
+    /// Somebody who was here before, with the cart of then.
+    pub(crate) fn back(left: &Unanswered, system: &Arc<System>, history: &Arc<History>) -> Self {
+        let cart_token = left.cart_token.clone();
+        Self { cart_token, ..Self::new(left.who, 0, system, history) }
+    }
+
     pub(crate) fn system(&self) -> &Arc<System> {
         &self.system
     }
@@ -142,16 +154,22 @@ impl Client {
     /// In three of ten cases what was answered is asked again: it must be answered by the same bytes.
     pub(crate) async fn ask_surely(&mut self, mut ask: Ask<'_>) -> Reply {
         let key = ask.key.clone().unwrap_or_else(|| self.fresh_key());
-        ask.key = Some(key);
+        ask.key = Some(key.clone());
         let mut reply = self.ask(&ask).await;
         for _ in 1..ATTEMPTS_MAX {
-            let busy = matches!(reply.code(), "idempotency_in_flight" | "rate_limited");
-            if reply.outcome != Outcome::Unknown && !busy {
+            if reply.is_an_answer() {
                 break;
             }
             let pause = Duration::from_millis(self.draw.u64(100..1_000));
             tokio::time::sleep(pause).await;
             reply = self.ask(&ask).await;
+        }
+        if !reply.is_an_answer() {
+            let (who, cart_token) = (self.who, self.cart_token.clone());
+            let (kind, method, path, body) = (ask.kind, ask.method, ask.path.to_owned(), ask.body);
+            let unanswered = Unanswered { who, cart_token, kind, method, path, body, key };
+            self.history.lock().unanswered.push(unanswered);
+            return reply;
         }
         if reply.is_ok() && self.draw.u8(0..10) < 3 {
             let again = self.ask(&ask).await;

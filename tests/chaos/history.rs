@@ -3,6 +3,11 @@
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::client::Who;
+
 /// What a client knows of an operation once it stops asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -69,6 +74,18 @@ pub(crate) struct Sight {
     pub(crate) owner: String,
 }
 
+/// A request with a key whose client gave up: asked again, it must be answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Unanswered {
+    pub(crate) who: Who,
+    pub(crate) cart_token: Option<String>,
+    pub(crate) kind: &'static str,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) body: Value,
+    pub(crate) key: String,
+}
+
 /// Everything that happened, by kind. Cheap to add to.
 #[derive(Debug)]
 pub(crate) struct History {
@@ -83,6 +100,7 @@ pub(crate) struct Logs {
     /// Changes of a price that were acknowledged: product, amount, when.
     pub(crate) repriced: Vec<(i64, i64, f64)>,
     pub(crate) sights: Vec<Sight>,
+    pub(crate) unanswered: Vec<Unanswered>,
     /// What happened when, for people.
     pub(crate) timeline: Vec<(f64, String)>,
     /// What no database can tell.

@@ -1,10 +1,12 @@
 //! Whether everything that was begun is finished.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::TryStreamExt as _;
 
+use crate::client::{Ask, Client};
 use crate::history::History;
 use crate::invariants::CHECKED;
 use crate::provider::{self, Action};
@@ -17,13 +19,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Waits until nothing is under way, once all faults are undone; the error names what still is.
 ///
 /// Whoever was still to pay by Pix does not; reservations that nobody pays for run out.
-pub(crate) async fn wait(system: &System, history: &History, seed: u64) -> Result<()> {
+pub(crate) async fn wait(system: &Arc<System>, history: &Arc<History>, seed: u64) -> Result<()> {
     provider::set_mood(system, None, seed).await?;
     system.wait_until_ready().await?;
     let begun = Instant::now();
     abandon_pix(system).await?;
     until_finished(system, "settling").await?;
     history.note(format!("settled after {:.1} s", begun.elapsed().as_secs_f64()));
+    if ask_again(system, history).await {
+        abandon_pix(system).await?;
+        until_finished(system, "answering").await?;
+    }
     let begun = Instant::now();
     let mut orders = system.admin(Database::Orders).await?;
     sqlx::query(
@@ -52,6 +58,26 @@ async fn until_finished(system: &System, step: &str) -> Result<()> {
         );
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Whoever has heard nothing under a key asks again under it, and must be answered. Answers whether anybody did.
+async fn ask_again(system: &Arc<System>, history: &Arc<History>) -> bool {
+    let unanswered = std::mem::take(&mut history.lock().unanswered);
+    for left in &unanswered {
+        let mut client = Client::back(left, system, history);
+        let mut ask = Ask::post(left.kind, &left.path, left.body.clone());
+        ask.method = left.method.clone();
+        ask.key = Some(left.key.clone());
+        let reply = client.ask_surely(ask).await;
+        if !reply.is_an_answer() {
+            let (kind, key, status) = (left.kind, &left.key, reply.status);
+            history.violation(format!("{kind} under {key} is never answered: {status} {}", reply.code()));
+        }
+    }
+    if !unanswered.is_empty() {
+        history.note(format!("{} that had heard nothing asked again", unanswered.len()));
+    }
+    !unanswered.is_empty()
 }
 
 /// Payments by Pix that nobody has paid yet are never paid.
@@ -88,7 +114,9 @@ async fn under_way(system: &System, step: &str) -> Result<Vec<String>> {
               WHERE status IN ('created', 'processing', 'requires_action', 'requires_capture', 'unknown')
              UNION ALL SELECT 'refunds that are pending' FROM orders.refunds WHERE status = 'pending'
              UNION ALL SELECT 'words of the provider not heard' FROM orders.payment_events WHERE processed_at IS NULL
-             UNION ALL SELECT 'idempotency keys in flight' FROM orders.idempotency_keys WHERE state = 'in_flight'
+             UNION ALL SELECT 'idempotency keys in flight' FROM orders.idempotency_keys
+              -- Past its time it waits for whoever asks again.
+              WHERE state = 'in_flight' AND locked_until > now()
              UNION ALL SELECT 'reservations past their time' FROM orders.reservations WHERE state = $1) AS left_over
           GROUP BY what",
     )
