@@ -46,6 +46,7 @@ async fn costs<T>(
 #[tokio::test]
 async fn a_cart_costs_few_statements_however_many_lines_it_has() {
     let app = TestApp::start().await;
+    app.sql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await;
     for variant in 1..=40 {
         app.shelf(variant, 1_000, 100).await;
     }
