@@ -8,29 +8,33 @@ use serde_json::{Value, json};
 pub(crate) struct Refusal {
     pub(crate) status: u16,
     kind: &'static str,
+    message: String,
+    /// Work had begun: the answer is the first result of its key.
+    pub(crate) is_result: bool,
+    details: Box<Details>,
+}
+
+/// What only some errors have.
+#[derive(Clone, Debug, Default)]
+struct Details {
     code: Option<String>,
     decline_code: Option<String>,
-    message: String,
     param: Option<String>,
     charge: Option<String>,
     payment_intent: Option<Value>,
-    /// Work had begun: the answer is the first result of its key.
-    pub(crate) is_result: bool,
 }
 
 impl Refusal {
     fn new(status: u16, kind: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            kind,
-            code: None,
-            decline_code: None,
-            message: message.into(),
-            param: None,
-            charge: None,
-            payment_intent: None,
-            is_result: false,
-        }
+        Self { status, kind, message: message.into(), is_result: false, details: Box::default() }
+    }
+
+    fn with(self, details: Details) -> Self {
+        Self { details: Box::new(details), ..self }
+    }
+
+    fn coded(self, code: &str) -> Self {
+        self.with(Details { code: Some(code.to_owned()), ..Details::default() })
     }
 
     /// A request that makes no sense; nothing began.
@@ -40,7 +44,8 @@ impl Refusal {
 
     /// A parameter that makes no sense; nothing began.
     pub(crate) fn parameter(param: &str, code: &str, message: impl Into<String>) -> Self {
-        Self { code: Some(code.to_owned()), param: Some(param.to_owned()), ..Self::invalid(message) }
+        let (code, param) = (Some(code.to_owned()), Some(param.to_owned()));
+        Self::invalid(message).with(Details { code, param, ..Details::default() })
     }
 
     /// A parameter that has to be there.
@@ -65,24 +70,21 @@ impl Refusal {
 
     /// The object is in no state for that.
     pub(crate) fn unexpected_state(code: &str, message: impl Into<String>, payment_intent: Value) -> Self {
-        Self {
-            code: Some(code.to_owned()),
-            payment_intent: Some(payment_intent),
-            is_result: true,
-            ..Self::invalid(message)
-        }
+        let (code, payment_intent) = (Some(code.to_owned()), Some(payment_intent));
+        let details = Details { code, payment_intent, ..Details::default() };
+        Self { is_result: true, ..Self::invalid(message).with(details) }
     }
 
     /// The bank said no.
     pub(crate) fn card(error: &PaymentError, payment_intent: Value) -> Self {
-        Self {
+        let details = Details {
             code: Some(error.code.clone()),
             decline_code: error.decline_code.clone(),
+            param: None,
             charge: error.charge.clone(),
             payment_intent: Some(payment_intent),
-            is_result: true,
-            ..Self::new(402, "card_error", error.message.clone())
-        }
+        };
+        Self { is_result: true, ..Self::new(402, "card_error", error.message.clone()).with(details) }
     }
 
     /// A key that was used for something else.
@@ -99,26 +101,17 @@ impl Refusal {
 
     /// A key whose first request is still under way.
     pub(crate) fn key_in_use(key: &str) -> Self {
-        Self {
-            code: Some("idempotency_key_in_use".to_owned()),
-            ..Self::new(
-                409,
-                "idempotency_error",
-                format!(
-                    "There is currently another in-progress request using this Idempotent Key (that probably means \
-                     you submitted twice, and the other request is still going through): {key}. Please try again \
-                     later."
-                ),
-            )
-        }
+        let message = format!(
+            "There is currently another in-progress request using this Idempotent Key (that probably means you \
+             submitted twice, and the other request is still going through): {key}. Please try again later."
+        );
+        Self::new(409, "idempotency_error", message).coded("idempotency_key_in_use")
     }
 
     /// More at once, or more kept, than a sandbox holds.
     pub(crate) fn too_many() -> Self {
-        Self {
-            code: Some("rate_limit".to_owned()),
-            ..Self::new(429, "invalid_request_error", "Too many requests hit the sandbox too quickly.")
-        }
+        let message = "Too many requests hit the sandbox too quickly.";
+        Self::new(429, "invalid_request_error", message).coded("rate_limit")
     }
 
     /// The provider's own fault.
@@ -132,18 +125,19 @@ impl Refusal {
     /// The body of the answer.
     pub(crate) fn body(&self) -> Value {
         let mut error = json!({ "message": self.message, "type": self.kind });
+        let details = &self.details;
         let texts = [
-            ("code", &self.code),
-            ("decline_code", &self.decline_code),
-            ("param", &self.param),
-            ("charge", &self.charge),
+            ("code", &details.code),
+            ("decline_code", &details.decline_code),
+            ("param", &details.param),
+            ("charge", &details.charge),
         ];
         for (name, text) in texts {
             if let Some(text) = text {
                 error[name] = json!(text);
             }
         }
-        if let Some(intent) = &self.payment_intent {
+        if let Some(intent) = &details.payment_intent {
             error["payment_intent"] = intent.clone();
         }
         json!({ "error": error })

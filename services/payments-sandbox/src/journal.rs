@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use crate::world::Record;
 
 /// Smaller files are never worth rewriting.
-const WASTE_MIN: u64 = 32 * 1024 * 1024;
+const WASTE_MIN: u64 = 256 * 1024 * 1024;
 
 /// An open state file.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Journal {
             match serde_json::from_slice::<Vec<Record>>(&line?) {
                 Ok(records) => records.into_iter().for_each(&mut change),
                 Err(_) if lines.peek().is_none() => {
-                    tracing::warn!("the last change was not written completely")
+                    tracing::warn!("the last change was not written completely");
                 }
                 Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
             }
@@ -60,7 +60,7 @@ impl Journal {
     }
 
     /// Writes the file anew, with nothing but `records` in it.
-    pub(crate) fn compact(&mut self, records: &[Record]) -> io::Result<()> {
+    pub(crate) fn compact(&mut self, records: impl Iterator<Item = Record>) -> io::Result<()> {
         let beside = self.path.with_extension("new");
         let mut writer = BufWriter::new(File::create(&beside)?);
         for record in records {

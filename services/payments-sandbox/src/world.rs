@@ -53,7 +53,7 @@ impl World {
         let mut world = Self::default();
         journal.replay(|record| world.apply(record))?;
         world.deliveries.resume(world.events.undelivered(), now_ms);
-        journal.compact(&world.snapshot())?;
+        journal.compact(world.snapshot())?;
         world.journal = Some(journal);
         Ok(world)
     }
@@ -139,9 +139,9 @@ impl World {
         let unsaved = std::mem::take(&mut self.unsaved);
         let Some(mut journal) = self.journal.take() else { return };
         if !unsaved.is_empty() {
-            let kept = journal.append(&unsaved).and_then(|()| {
-                if journal.is_wasteful() { journal.compact(&self.snapshot()) } else { Ok(()) }
-            });
+            let kept = journal
+                .append(&unsaved)
+                .and_then(|()| if journal.is_wasteful() { journal.compact(self.snapshot()) } else { Ok(()) });
             if let Err(error) = kept {
                 tracing::error!(%error, "the state file cannot be written: a kill would lose what happened");
             }
@@ -188,12 +188,12 @@ impl World {
         }
     }
 
-    fn snapshot(&self) -> Vec<Record> {
+    fn snapshot(&self) -> impl Iterator<Item = Record> {
         let knobs = Record::Knobs(Box::new(self.knobs.clone()));
         let intents = self.intents.values().map(|intent| Record::Intent(Box::new(intent.clone())));
         let events = self.events.all().map(|event| Record::Event(Box::new(event.clone())));
         let keys =
             self.keys.all().map(|(key, result)| Record::Key { key: key.to_owned(), result: result.clone() });
-        std::iter::once(knobs).chain(intents).chain(events).chain(keys).collect()
+        std::iter::once(knobs).chain(intents).chain(events).chain(keys)
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::intent::{Act, Fact, new_id};
@@ -11,7 +12,7 @@ use crate::intent::{Act, Fact, new_id};
 pub(crate) const API_VERSION: &str = "2025-06-30.basil";
 
 /// More than anybody looks back; afterwards the oldest is forgotten.
-const EVENTS_MAX: usize = 200_000;
+const EVENTS_MAX: usize = 100_000;
 
 /// One event.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,7 +21,8 @@ pub(crate) struct Event {
     pub(crate) id: String,
     pub(crate) kind: String,
     pub(crate) created: i64,
-    pub(crate) object: Value,
+    /// Kept as text: as values, many events would need several times the memory.
+    pub(crate) object: Box<RawValue>,
     pub(crate) order_id: Option<String>,
     /// What names its intent in every run.
     pub(crate) subject: String,
@@ -46,7 +48,7 @@ impl Event {
             id: new_id("evt"),
             kind: fact.kind.to_owned(),
             created: act.seconds(),
-            object: fact.object,
+            object: serde_json::value::to_raw_value(&fact.object).expect("a value is JSON"),
             order_id,
             subject,
             key: act.key.map(str::to_owned),

@@ -9,7 +9,7 @@ use crate::error::Refusal;
 /// How long a first result is kept.
 const KEPT_MS: i64 = 24 * 60 * 60 * 1000;
 /// More than any run uses; afterwards the oldest is forgotten.
-const KEYS_MAX: usize = 500_000;
+const KEYS_MAX: usize = 200_000;
 
 /// Results by key.
 #[derive(Debug, Default)]

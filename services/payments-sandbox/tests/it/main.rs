@@ -1,5 +1,7 @@
 //! The sandbox over HTTP, as its callers see it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic like the tests they serve")]
+
 mod app;
 mod faults;
 mod intents;
