@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 /// Longer than any call of a test on a busy machine.
-const CALL_DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(20);
 const NOWHERE: &str = "127.0.0.1:1";
 
 pub(crate) const SECRET_KEY: [u8; 32] = [7; 32];
@@ -74,7 +74,7 @@ pub(crate) struct TestApp {
     pub(crate) database: TestDatabase,
     pub(crate) internal_addr: SocketAddr,
     pub(crate) keys: TestKeys,
-    client: AccountsServiceClient<Channel>,
+    pub(crate) client: AccountsServiceClient<Channel>,
     shutdown: Shutdown,
     serving: JoinHandle<anyhow::Result<()>>,
 }

@@ -18,6 +18,7 @@ mod policies;
 mod profile;
 mod refreshing;
 mod registering;
+mod repeats;
 mod revocations;
 mod second_factors;
 mod seed;

@@ -74,9 +74,9 @@ async fn acting_as(app: &TestApp, role: &str, user: i64) -> PgConnection {
 /// One column at least: some may not see all of them.
 async fn rows(connection: &mut PgConnection, table: &str) -> Result<i64, String> {
     let column = match table {
-        "users" | "sessions" | "addresses" | "data_jobs" => "id",
+        "users" | "sessions" | "addresses" | "data_jobs" | "audit_chain" => "id",
         "revocations" => "seq",
-        "throttles" => "key",
+        "throttles" | "idempotency_keys" => "key",
         _ => "user_id",
     };
     let column = if table == "outbox" { "id" } else { column };
