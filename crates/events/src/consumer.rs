@@ -369,6 +369,7 @@ impl Consumer {
 
 /// Lets later messages of the aggregate go on.
 async fn finish(order: Option<&Order>, message_id: Option<String>) -> anyhow::Result<()> {
+    failpoints::hit("cs.before_commit").await?;
     match (order, message_id) {
         (Some(order), Some(message_id)) => order.finish(message_id).await.context("writing the inbox"),
         _ => Ok(()),

@@ -53,7 +53,10 @@ pub async fn claim(tx: &mut Tx, request: &Request) -> Result<Claim, sqlx::Error>
         found = store::claim(tx, request).await?;
     }
     let known = match found {
-        Found::Ours(attempt) => return Ok(Claim::Fresh(Ticket::new(request, attempt))),
+        Found::Ours(attempt) => {
+            failpoints::hit("idem.after_claim").await.map_err(injected)?;
+            return Ok(Claim::Fresh(Ticket::new(request, attempt)));
+        }
         Found::Taken | Found::Missed => return Ok(Claim::InFlight),
         Found::Row(known) => known,
     };
@@ -111,7 +114,12 @@ impl Ticket {
     }
 
     async fn keep(&self, tx: &mut Tx, code: Code, body: Option<Vec<u8>>) -> Result<Finish, sqlx::Error> {
+        failpoints::hit("idem.before_finish").await.map_err(injected)?;
         let latest = store::finish(tx, &self.request, self.attempt, code, body).await?;
         Ok(if latest { Finish::Kept } else { Finish::Overtaken })
     }
+}
+
+fn injected(injected: failpoints::Injected) -> sqlx::Error {
+    sqlx::Error::Io(injected.into())
 }

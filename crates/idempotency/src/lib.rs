@@ -35,7 +35,7 @@ mod sweep;
 
 pub use claim::{Claim, Finish, Ticket, claim};
 pub use done::{Answer, Done};
-pub use once::{Verdict, once};
+pub use once::{Verdict, once, once_after};
 pub use refused::{REPLAYED, REQUEST_ID, Refused, status};
 pub use reply::Reply;
 pub use request::Request;

@@ -47,15 +47,46 @@ where
     E: From<DatabaseError> + From<Refused> + Verdict + Send + 'static,
     W: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<R, E>> + Send + 'static,
 {
+    once_after(db, caller, class, within, request, std::future::ready(()), |tx, ()| work(tx)).await
+}
+
+/// As [`once`], with something to find out first, outside the transaction: what `before` gives is handed to `work`.
+/// Repeats that come while it is found out are refused without asking anybody. A repeat of what was done finds out
+/// in vain.
+///
+/// # Errors
+/// As [`once`].
+///
+/// # Panics
+/// As [`once`].
+pub async fn once_after<P, R, E, W>(
+    db: &Database,
+    caller: &Caller,
+    class: Class,
+    within: Duration,
+    request: Option<&Request>,
+    before: impl Future<Output = P> + Send,
+    work: W,
+) -> Result<Done<R>, E>
+where
+    P: Send + 'static,
+    R: Reply,
+    E: From<DatabaseError> + From<Refused> + Verdict + Send + 'static,
+    W: for<'t> FnOnce(&'t mut Tx, P) -> BoxFuture<'t, Result<R, E>> + Send + 'static,
+{
+    let by = Instant::now() + within;
     let Some(request) = request else {
-        let Committed { value, receipts } = db.run(caller, class, within, work).await?;
+        let found = before.await;
+        let left = by.saturating_duration_since(Instant::now());
+        let Committed { value, receipts } = db.run(caller, class, left, |tx| work(tx, found)).await?;
         return Ok(Done::new(value, receipts, false));
     };
-    let by = Instant::now() + within;
     let Some(_turn) = Turn::take(db.instance(), request) else { return Err(Refused::InFlight.into()) };
+    let found = before.await;
+    let within = by.saturating_duration_since(Instant::now());
     let claimed = request.clone();
     let ran = db.run(caller, class, within, move |tx| {
-        Box::pin(async move { attempt::<R, E, W>(tx, &claimed, work).await })
+        Box::pin(async move { attempt::<R, E, _>(tx, &claimed, |tx| work(tx, found)).await })
     });
     let (error, status) = match ran.await {
         Ok(Committed { value: Worked { reply, replayed }, receipts }) => {

@@ -125,6 +125,19 @@ mod tests {
     }
 
     #[test]
+    fn the_first_requests_id_is_the_one_that_its_assertion_states() {
+        let request_id = |metadata: &MetadataMap| {
+            Request::from_metadata(metadata, &ANA).expect("good").expect("a key").request_id
+        };
+        let mut asserted = metadata("k-1", "r");
+        assert_eq!(request_id(&asserted), "");
+        // {"rid":"r-9"}
+        let bearer = MetadataValue::from_static("Bearer e30.eyJyaWQiOiJyLTkifQ.c2ln");
+        asserted.insert("authorization", bearer);
+        assert_eq!(request_id(&asserted), "r-9");
+    }
+
+    #[test]
     fn what_is_no_key_is_refused() {
         let parse = |metadata: &MetadataMap| Request::from_metadata(metadata, &ANA);
         assert_eq!(parse(&MetadataMap::new()).expect("no key"), None);

@@ -49,8 +49,11 @@ impl Stored {
         let mut status = kept.status(self.code).ok_or(Refused::Unreadable)?;
         let metadata = status.metadata_mut();
         metadata.insert(REPLAYED, MetadataValue::from_static("true"));
-        if let Ok(request_id) = self.request_id.parse() {
-            metadata.insert(REQUEST_ID, request_id);
+        match self.request_id.parse() {
+            Ok(request_id) if !self.request_id.is_empty() => {
+                metadata.insert(REQUEST_ID, request_id);
+            }
+            _ => {}
         }
         Ok(status)
     }

@@ -294,6 +294,7 @@ where
         tx.begin(class, statement_timeout_ms).await?;
         // The identity comes in the same round trip as BEGIN.
         failpoints::hit("db.after_begin").await.map_err(DatabaseError::from)?;
+        failpoints::hit("db.after_identity").await.map_err(DatabaseError::from)?;
         let value = work(tx).await?;
         failpoints::hit("db.before_commit").await.map_err(DatabaseError::from)?;
         Ok(value)

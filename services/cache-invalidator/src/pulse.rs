@@ -73,6 +73,7 @@ impl Invalidator {
             oldest_pending_ms,
             published_xmin,
         };
+        failpoints::hit("iv.before_watermark").await?;
         beat.send(&self.nats).await.context("sending a heartbeat")?;
         if oldest_pending <= LATE {
             self.was_on_time();

@@ -56,6 +56,8 @@ impl Invalidator {
             tags,
             mode: PurgeMode::Hard,
         };
+        let later = |injected: failpoints::Injected| Failure::Later(injected.into());
+        failpoints::hit("iv.before_purge").await.map_err(later)?;
         let position = self
             .purges
             .publish(self.epoch(), &purge)
@@ -67,6 +69,7 @@ impl Invalidator {
         if let Some(record) = &self.record {
             record.write(&purge.tags, position).await;
         }
+        failpoints::hit("iv.after_purge_before_ack").await.map_err(later)?;
         Ok(())
     }
 }

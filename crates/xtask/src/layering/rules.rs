@@ -30,7 +30,7 @@ const CAPABILITIES: [(&str, &[&str]); 9] = [
     ("latency", &["proto"]),
     ("rls", &["failpoints", "latency"]),
     ("audit", &["rls"]),
-    ("idempotency", &["proto", "rls"]),
+    ("idempotency", &["failpoints", "proto", "rls"]),
 ];
 
 const OURS: [&str; 12] = [
