@@ -8,20 +8,9 @@ pub(crate) mod payment;
 pub(crate) mod stock;
 
 use prost_types::Timestamp;
-use proto::events::v1::PurgeReceipt;
 use time::OffsetDateTime;
 
 use crate::domain::Invalid;
-
-/// What a committed mutation made stale.
-pub(crate) fn receipts(receipts: Vec<rls::Receipt>) -> Vec<PurgeReceipt> {
-    let receipt = |receipt: rls::Receipt| PurgeReceipt {
-        event_id: receipt.event_id.to_string(),
-        tags: receipt.tags,
-        commit_lsn: receipt.commit_lsn,
-    };
-    receipts.into_iter().map(receipt).collect()
-}
 
 /// A moment of the years 2000 to 2100, to the millisecond.
 pub(crate) fn time(field: &str, at: Timestamp) -> Result<OffsetDateTime, Invalid> {

@@ -66,7 +66,7 @@ rls::statements! {
              UPDATE payments p
                 SET status = $2, status_rank = $3, provider_ref = coalesce(p.provider_ref, $4), captured_amount = $5,
                     failure_code = $6, retryable = $7, next_action = $8, version = p.version + 1, updated_at = now(),
-                    request = CASE WHEN $3 < 9 AND coalesce(p.provider_ref, $4) IS NULL THEN p.request END,
+                    request = CASE WHEN $3::smallint < 9 AND coalesce(p.provider_ref, $4) IS NULL THEN p.request END,
                     next_check_at = now() + make_interval(secs => $9::double precision), checks = 0
               WHERE p.id = $1
           RETURNING p.id, p.order_id, p.version),

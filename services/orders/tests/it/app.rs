@@ -172,8 +172,8 @@ impl TestApp {
 
     /// Puts goods into a cart.
     pub(crate) async fn put(&self, who: Who, variant_id: i64, quantity: i32) -> Cart {
-        let reply = self.add_item(who, AddItemRequest { variant_id, quantity }).await.unwrap();
-        reply.cart.unwrap()
+        let added = self.tried(|| self.add_item(who, AddItemRequest { variant_id, quantity })).await;
+        added.unwrap().cart.unwrap()
     }
 
     /// Asks again while a busy machine answers that nothing was done.
