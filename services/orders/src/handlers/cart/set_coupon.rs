@@ -39,7 +39,11 @@ pub(crate) async fn set_coupon(call: &Call, request: SetCouponRequest) -> Result
             }
             let mut cart = match current {
                 Some(cart) => cart,
-                None => touch(tx, &buyer).await?,
+                None => {
+                    let made = touch(tx, &buyer).await?;
+                    updated(tx, &buyer, now, made.id, made.version).await?;
+                    made
+                }
             };
             let raised = carts::set_coupon(tx, cart.id, Some(&coupon.code), lifetime(buyer.who)).await?;
             (cart.version, cart.expires_at) = (raised.version, raised.expires_at);
