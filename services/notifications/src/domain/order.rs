@@ -62,7 +62,8 @@ impl Happening {
     /// What these changed columns mean to the buyer, the gravest first; none when they are no news.
     pub(crate) fn of_changes(changed: &[String]) -> Option<Self> {
         let any = |name: &str| changed.iter().any(|column| column.rsplit('.').next() == Some(name));
-        if any("cancelled") {
+        // Items change without a parcel only by being cancelled.
+        if any("cancelled") || (any("items") && !any("shipments")) {
             Some(Self::ItemsCancelled)
         } else if any("refunded_amount") {
             Some(Self::PartlyRefunded)
@@ -276,6 +277,8 @@ mod tests {
         assert_eq!(of(&["notes"]), None);
         assert_eq!(of(&["refunded_amount"]), Some(Happening::PartlyRefunded));
         assert_eq!(of(&["refunded_amount", "items.cancelled"]), Some(Happening::ItemsCancelled));
+        assert_eq!(of(&["items"]), Some(Happening::ItemsCancelled));
+        assert_eq!(of(&["items", "shipments"]), None);
         for quiet in ["pending_payment", "processing", "return_requested", "returned", "on_the_moon"] {
             assert_eq!(Happening::of_status(quiet), None);
         }

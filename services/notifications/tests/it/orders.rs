@@ -194,7 +194,7 @@ async fn parts_are_told_and_what_only_staff_sees_is_not() {
     let (app, _nats, publisher) = with_nats().await;
     app.world.orders.knows(bought_by(41, 17));
     for (version, columns) in
-        (2..).zip([&["notes"][..], &["cancelled"], &["shipping_service"], &["refunded_amount"]])
+        (2..).zip([&["notes"][..], &["items"], &["items", "shipments"], &["refunded_amount"]])
     {
         publisher.publish(version, changes(17, Some(41), columns)).await;
     }
