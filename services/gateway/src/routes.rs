@@ -281,8 +281,6 @@ impl Route {
             | Self::MyTotp
             | Self::MyTotpConfirm
             | Self::MyTotpDisable
-            // Answered with a secret that is shown once.
-            | Self::AdminWebhookSecret
             // Each event of a provider has an id of its own, by which it counts once.
             | Self::PaymentWebhook => Repeats::Never,
             _ => Repeats::May,
