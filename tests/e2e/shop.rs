@@ -389,7 +389,7 @@ impl Shop {
             // A service that takes traffic may still say that it is degraded: others are starting.
             if let Ok(answer) = answer {
                 report = answer.text().await.unwrap_or_default();
-                if (report.contains(r#""status":"ready""#) || service == Service::Sandbox) {
+                if report.contains(r#""status":"ready""#) || service == Service::Sandbox {
                     return;
                 }
             }

@@ -82,6 +82,23 @@ impl Call {
         idempotency::once(&self.shared.db, &caller, Class::Write, within, self.repeat.as_ref(), work).await
     }
 
+    /// The same, with something to find out first that the transaction needs.
+    pub(crate) async fn once_after<P, R, W>(
+        &self,
+        caller: Caller,
+        before: impl Future<Output = P> + Send,
+        work: W,
+    ) -> Result<Done<R>, Error>
+    where
+        P: Send + 'static,
+        R: idempotency::Reply,
+        W: for<'t> FnOnce(&'t mut Tx, P) -> rls::BoxFuture<'t, Result<R, Error>> + Send + 'static,
+    {
+        let within = self.within.min(WRITE_DEADLINE);
+        let repeat = self.repeat.as_ref();
+        idempotency::once_after(&self.shared.db, &caller, Class::Write, within, repeat, before, work).await
+    }
+
     /// The caller as somebody who buys.
     pub(crate) fn buyer(&self) -> Result<Buyer, Error> {
         match self.caller {

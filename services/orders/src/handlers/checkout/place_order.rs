@@ -6,6 +6,8 @@
 
 mod offer;
 
+use std::sync::Arc;
+
 use failpoints::hit;
 use idempotency::Done;
 use proto::events::v1::{OrderPlaced, OrderedLine};
@@ -46,12 +48,14 @@ pub(crate) async fn place_order(
     let key = call.shared.key;
     // A repeat is answered as before, whatever became of the cart meanwhile: that is for the transaction to find out,
     // and so is a refusal its to keep.
-    let offered = offer::offer(call, &buyer, &wish).await;
+    let wish = Arc::new(wish);
+    let offered = offer::offer(call, &buyer, &wish);
+    let wished = Arc::clone(&wish);
     let mut done = call
-        .once_as(Caller::Service, move |tx| {
+        .once_after(Caller::Service, offered, move |tx, offered| {
             Box::pin(async move {
                 hit("ck.after_idem_claim").await?;
-                place(tx, &key, &buyer, &wish, &offered?).await
+                place(tx, &key, &buyer, &wished, &offered?).await
             })
         })
         .await?;
