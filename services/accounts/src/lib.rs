@@ -5,6 +5,10 @@
 //! processes of the product alone, and never leaves. Access tokens are signed here and verified elsewhere;
 //! whoever verifies them follows `ListRevocations` and the core NATS subject `accounts.revoked`.
 //!
+//! A change of a profile, of addresses, of a user by an admin, and a request for one's data are made once under an
+//! idempotency key, see [`idempotency`]. Whatever holds or makes a secret is not: passwords, codes, sessions. What
+//! admins change is written into a chain, see [`audit`].
+//!
 //! A refusal says why in metadata `mc-reason`, and about which field in `mc-field`:
 //!
 //! | Code | `mc-reason` |

@@ -6,6 +6,9 @@
 //! it true, and its answer says what it made stale. When an account is erased, a consumer erases its
 //! agenda.
 //!
+//! A change whose request has an idempotency key is made once and answered the same each time, see [`idempotency`];
+//! its refusals are in the tables of that crate.
+//!
 //! A refusal says why in metadata `mc-reason`, and about which field in `mc-field`:
 //!
 //! | Code | `mc-reason` |

@@ -4,6 +4,13 @@
 //! users read what is active, staff and admins read and write everything. Every change leaves a typed
 //! event in the transaction that makes it true, and its answer says what it made stale.
 //!
+//! Processes of the product ask what variants cost, as one snapshot. What orders tells of stock becomes a band, in, low
+//! or out, and what it tells of sales popularity; counts stay there. What staff change is written into a chain, see
+//! [`audit`].
+//!
+//! A change whose request has an idempotency key is made once and answered the same each time, see [`idempotency`];
+//! its refusals are in the tables of that crate.
+//!
 //! A refusal says why in metadata `mc-reason`, and about which field in `mc-field`:
 //!
 //! | Code | `mc-reason` |

@@ -8,6 +8,9 @@
 //! `mestres.notifications.v1.WebhooksService` is for admins: where public facts are sent, and what became of them
 //! ([`webhooks`]).
 //!
+//! A change whose request has an idempotency key is made once, see [`idempotency`]; an endpoint's secret is in a kept
+//! reply as it is in its row, sealed. What admins change is written into a chain, see [`audit`].
+//!
 //! A refusal says why in metadata `mc-reason`, and about which field in `mc-field`:
 //!
 //! | Code | `mc-reason` |

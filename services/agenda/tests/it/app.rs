@@ -15,7 +15,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 /// Longer than any call of a test on a busy machine.
-const CALL_DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(20);
 const NO_NATS: &str = "nats://127.0.0.1:1";
 /// 2026-05-02T12:00:00Z.
 const NOON: i64 = 1_777_723_200;
@@ -37,7 +37,7 @@ pub(crate) const BIA: Who = Who::User(43);
 /// A running agenda; ends with this value.
 pub(crate) struct TestApp {
     pub(crate) database: TestDatabase,
-    client: AgendaServiceClient<Channel>,
+    pub(crate) client: AgendaServiceClient<Channel>,
     keys: TestKeys,
     shutdown: Shutdown,
     serving: JoinHandle<anyhow::Result<()>>,

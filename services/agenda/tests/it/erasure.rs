@@ -61,6 +61,12 @@ async fn a_deleted_account_takes_its_agenda_with_it_once() {
     let back = CreateReportRequest { receiver_id: id(ANA), fields: Some(report("by Bia")) };
     let back = app.create_report(BIA, back).await.unwrap().report.unwrap();
 
+    app.sql(
+        "INSERT INTO idempotency_keys (scope, route, key, request_sha256, locked_until, request_id)
+         SELECT 'user:' || id, 'POST /x', 'k', sha256('x'), now(), 'r' FROM (VALUES (42), (43)) people (id)",
+    )
+    .await;
+
     let deletion = deletion_of(ANA);
     deleted(&jetstream, &deletion, &deletion.id().to_string()).await;
     testkit::eventually(WITHIN, "the deletion is handled", async || {
@@ -78,6 +84,9 @@ async fn a_deleted_account_takes_its_agenda_with_it_once() {
     .await
     .unwrap();
     assert_eq!(left, (0, 0, 0, 0));
+    let repeats: Vec<String> =
+        sqlx::query_scalar("SELECT scope FROM idempotency_keys").fetch_all(&mut admin).await.unwrap();
+    assert_eq!(repeats, ["user:43"]);
 
     // What was between the two stays with the other, without her.
     let get = async |id| app.get_report(BIA, GetReportRequest { id }).await.unwrap().report.unwrap();

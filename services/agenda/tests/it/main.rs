@@ -14,6 +14,7 @@ mod plans;
 mod policies;
 mod professionals;
 mod refusals;
+mod repeats;
 mod reports;
 mod seed;
 mod statements;

@@ -4,7 +4,8 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::app::TestApp;
 
-const TABLES: [&str; 6] = ["events", "inbox", "outbox", "professionals", "report_participants", "reports"];
+const TABLES: [&str; 7] =
+    ["events", "idempotency_keys", "inbox", "outbox", "professionals", "report_participants", "reports"];
 
 #[tokio::test]
 async fn every_table_has_forced_row_level_security_and_an_owner_who_cannot_log_in() {
@@ -40,6 +41,7 @@ async fn users_have_the_rights_they_need_and_nobody_else_has_any() {
         grants,
         [
             "mc_user events DELETE,INSERT,SELECT,UPDATE",
+            "mc_user idempotency_keys DELETE,INSERT,SELECT,UPDATE",
             "mc_user outbox INSERT",
             "mc_user professionals DELETE,INSERT,SELECT,UPDATE",
             "mc_user report_participants SELECT",

@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 /// Longer than any call of a test on a busy machine.
-const CALL_DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(20);
 const NO_NATS: &str = "nats://127.0.0.1:1";
 
 /// Who calls.
@@ -32,7 +32,7 @@ pub(crate) enum Who {
 pub(crate) struct TestApp {
     pub(crate) database: TestDatabase,
     pub(crate) internal_addr: SocketAddr,
-    client: CatalogServiceClient<Channel>,
+    pub(crate) client: CatalogServiceClient<Channel>,
     pub(crate) keys: TestKeys,
     shutdown: Shutdown,
     serving: JoinHandle<anyhow::Result<()>>,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic like the tests they serve")]
 
 mod app;
+mod audits;
 mod counts;
 mod events;
 mod images;
@@ -17,6 +18,7 @@ mod publisher;
 mod quotes;
 mod reads;
 mod refusals;
+mod repeats;
 mod search;
 mod statements;
 mod stock;

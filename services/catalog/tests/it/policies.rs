@@ -6,7 +6,7 @@ use crate::app::{TestApp, Who, coffee, fields, summary};
 use proto::catalog::v1::*;
 use testkit::policies::Params;
 
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 14] = [
     "categories",
     "products",
     "product_counts",
@@ -17,6 +17,8 @@ const TABLES: [&str; 12] = [
     "prices",
     "price_history",
     "popularity_pending",
+    "idempotency_keys",
+    "audit_chain",
     "outbox",
     "inbox",
 ];
@@ -79,7 +81,7 @@ async fn buyers_see_what_is_active_and_nothing_that_hangs_on_the_rest() {
         ] {
             assert_eq!(rows(&mut buyer, table).await, Ok(1), "{role} {table}");
         }
-        for table in ["popularity_pending", "outbox", "inbox"] {
+        for table in ["popularity_pending", "idempotency_keys", "audit_chain", "outbox", "inbox"] {
             assert_eq!(rows(&mut buyer, table).await, Err(DENIED.into()), "{role} {table}");
         }
         let ids: Vec<i64> = sqlx::query_scalar(
@@ -124,6 +126,7 @@ fn a_column(table: &str) -> &'static str {
         "product_counts" => "active",
         "image_files" => "content",
         "popularity_pending" => "quantity",
+        "idempotency_keys" => "state",
         "prices" | "price_history" => "amount",
         "price_lists" => "code",
         "inbox" => "consumer",
@@ -138,6 +141,14 @@ async fn staff_see_everything_but_the_messages() {
     let mut staff = acting_as(&app, "mc_admin").await;
     for table in ["categories", "products", "variants", "images", "price_lists", "price_history"] {
         assert_eq!(rows(&mut staff, table).await, Ok(2), "{table}");
+    }
+    // What staff did they may read, and change nothing of it.
+    assert_eq!(rows(&mut staff, "audit_chain").await, Ok(2));
+    for statement in
+        ["UPDATE audit_chain SET after = NULL", "DELETE FROM audit_chain", "TRUNCATE audit_chain"]
+    {
+        let refused = sqlx::raw_sql(statement).execute(&mut staff).await.unwrap_err();
+        assert_eq!(refused.as_database_error().unwrap().code().unwrap(), DENIED, "{statement}");
     }
     for table in ["popularity_pending", "outbox", "inbox"] {
         assert_eq!(rows(&mut staff, table).await, Err(DENIED.into()), "{table}");

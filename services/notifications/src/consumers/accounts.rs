@@ -1,6 +1,7 @@
 //! Accounts: their owners are told what changed; whoever is gone is forgotten.
 
 use events::{ConsumerConfig, Delivery, Fact, Failure};
+use rls::UserId;
 
 use super::Teller;
 use crate::domain::message::Occasion;
@@ -58,6 +59,7 @@ async fn erase(teller: &Teller, delivery: &Delivery, user_id: i64) -> Result<(),
                 if locked.is_none_or(|feed| feed.erased) {
                     return Ok(());
                 }
+                idempotency::forget(tx, UserId(user_id)).await?;
                 let ((version, prefs_version), removed) = erasure::erase(tx, user_id).await?;
                 // Said only now, though accounts has said that the user is gone: whatever was cached in between
                 // goes too.

@@ -80,7 +80,7 @@ pub(crate) struct World {
 pub(crate) struct Replica {
     pub(crate) internal_addr: SocketAddr,
     pub(crate) grpc_addr: SocketAddr,
-    client: NotificationsServiceClient<Channel>,
+    pub(crate) client: NotificationsServiceClient<Channel>,
     shutdown: Shutdown,
     serving: JoinHandle<anyhow::Result<()>>,
 }

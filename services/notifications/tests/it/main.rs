@@ -15,6 +15,7 @@ mod orders_stand_in;
 mod policies;
 mod preferences;
 mod refusals;
+mod repeats;
 mod smtp;
 mod sweeper;
 mod webhooks;

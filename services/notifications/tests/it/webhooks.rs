@@ -7,6 +7,7 @@ mod failing;
 mod log;
 mod orders;
 mod receiver;
+mod repeats;
 mod replicas;
 mod rotation;
 mod ssrf;
