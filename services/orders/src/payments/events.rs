@@ -1,23 +1,26 @@
 //! What the provider tells us: believed when it is signed, kept once, and worked through later. An event says where to
 //! look, not what is: the intent itself is asked for.
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use rls::{Caller, Class, DatabaseError};
 use serde_json::Value;
-use uuid::Uuid;
 
-use super::Payments;
 use super::gate::Asking;
 use super::provider::{CallError, WebhookRefused};
 use super::settle::{Heard, WORK_DEADLINE};
+use super::signature::Unsigned;
+use super::{CALL_DEADLINE, Payments};
 use crate::domain::Invalid;
+use crate::domain::payment::Status;
 use crate::error::Error;
 use crate::handlers::{Call, now};
-use crate::store::payments as store;
 use crate::store::payments::issues::Issue;
 use crate::store::payments::provider_events::{self, Kept};
 
-/// Events taken at once (S170).
-const PREFETCH: i64 = 4;
+/// Events worked on side by side, and four times as many taken at once (S170).
+const SIDE_BY_SIDE: usize = 8;
+const BATCH: i64 = 32;
 /// The first try and three more (S175).
 const TRIES_MAX: i32 = 4;
 /// A longer one is none.
@@ -47,8 +50,21 @@ impl Payments {
             return Err(Error::Invalid(Invalid::value("body", "is too long")));
         }
         let event = self.provider().parse_webhook(&body, signature, now()).map_err(|refused| {
-            if let WebhookRefused::Unsigned(unsigned) = &refused {
-                tracing::warn!(reason = %unsigned, "a webhook of the payment provider was refused");
+            match &refused {
+                WebhookRefused::Unsigned(Unsigned::OutOfTime { by_s }) => {
+                    // Truly signed: somebody plays it back, or one of the clocks is wrong. Polling settles payments anyway.
+                    tracing::error!(
+                        alarm = "clock_skew",
+                        by_s,
+                        "a webhook of the payment provider is out of time"
+                    );
+                }
+                WebhookRefused::Unsigned(reason) => {
+                    tracing::warn!(%reason, "a webhook of the payment provider was refused");
+                }
+                WebhookRefused::Unreadable => {
+                    tracing::error!("a webhook that the payment provider signed cannot be read");
+                }
             }
             refuse(&refused.to_string())
         })?;
@@ -62,14 +78,57 @@ impl Payments {
         Ok(())
     }
 
-    /// Works through some events that are due; answers how many.
+    /// Works through some events that are due; answers how many. Most of them tell what is known already: those end
+    /// together, without asking the provider.
     pub(crate) async fn work_some_events(&self) -> Result<usize, Error> {
         let taken = self.inner.db.run(&Caller::Service, Class::Worker, WORK_DEADLINE, move |tx| {
-            Box::pin(async move { Ok::<_, DatabaseError>(provider_events::take(tx, PREFETCH).await?) })
+            Box::pin(async move { Ok::<_, DatabaseError>(provider_events::take(tx, BATCH).await?) })
         });
         let events = taken.await?.value;
         let count = events.len();
+        let (mut ended, mut early, mut asking) = (Vec::new(), Vec::new(), Vec::new());
         for event in events {
+            match first_look(&event) {
+                Look::Ended(outcome) => ended.push((event, outcome)),
+                Look::Early => early.push(event),
+                Look::Closer => asking.push(event),
+            }
+        }
+        // One intent is not asked for twice at once.
+        asking.sort_by(|a, b| a.provider_ref.cmp(&b.provider_ref));
+        let mut groups: Vec<Vec<Kept>> = Vec::new();
+        for event in asking {
+            match groups.last_mut() {
+                Some(group) if group[0].provider_ref == event.provider_ref => group.push(event),
+                _ => groups.push(vec![event]),
+            }
+        }
+        let worked = stream::iter(groups.into_iter().map(|group| self.work_group(group)));
+        let worked: Vec<Vec<(Kept, Outcome)>> = worked.buffer_unordered(SIDE_BY_SIDE).collect().await;
+        ended.extend(worked.into_iter().flatten());
+        for _ in &ended {
+            self.inner.counts.event();
+        }
+        // Acknowledged after the work (S171): a crash before this has it done twice, which changes nothing.
+        let noted = self.inner.db.run(&Caller::Service, Class::Worker, WORK_DEADLINE, move |tx| {
+            Box::pin(async move {
+                if !ended.is_empty() {
+                    provider_events::end(tx, &ended).await?;
+                }
+                if !early.is_empty() {
+                    provider_events::wait_with(tx, &early).await?;
+                }
+                Ok::<_, DatabaseError>(())
+            })
+        });
+        noted.await?;
+        Ok(count)
+    }
+
+    /// Events about one intent, one after the other; answers those that are done with.
+    async fn work_group(&self, group: Vec<Kept>) -> Vec<(Kept, Outcome)> {
+        let mut ended = Vec::with_capacity(group.len());
+        for event in group {
             let outcome = match self.work(&event).await {
                 Ok(outcome) => outcome,
                 Err(error) if event.attempts < TRIES_MAX => {
@@ -77,86 +136,112 @@ impl Payments {
                     continue;
                 }
                 Err(error) => {
-                    self.event_issue(&event, "event_unworkable", error.to_string()).await?;
+                    if let Err(error) = self.event_issue(&event, "event_unworkable", error.to_string()).await
+                    {
+                        tracing::warn!(event.id = event.event_id, %error, "an issue was not raised");
+                        continue;
+                    }
                     "given_up"
                 }
             };
-            // Acknowledged after the work (S171): a crash before this has it done twice, which changes nothing.
-            self.end(&event, outcome).await?;
-            self.inner.counts.event();
+            ended.push((event, outcome));
         }
-        Ok(count)
+        ended
     }
 
     async fn work(&self, event: &Kept) -> Result<Outcome, Unworked> {
-        match event.kind.split_once('.') {
-            Some(("payment_intent", _)) => self.about_intent(event).await,
-            Some(("charge", "refunded" | "refund.updated")) | Some(("refund", _)) => {
-                self.about_refund(event).await
-            }
-            Some(("charge", kind)) if kind.starts_with("dispute.") => {
+        match kind(event) {
+            Kind::Intent => self.about_intent(event).await,
+            Kind::Refund => self.about_refund(event).await,
+            Kind::Dispute => {
                 self.event_issue(event, "dispute", format!("the provider tells of a {}", event.kind)).await?;
                 Ok("issue")
             }
-            _ => Ok("ignored"),
+            Kind::Other => Ok("ignored"),
         }
     }
 
     async fn about_intent(&self, event: &Kept) -> Result<Outcome, Unworked> {
         let Some(reference) = event.provider_ref.as_deref() else { return Ok("ignored") };
-        let Some(id) = self.payment_of(event, reference).await? else {
+        let Some(id) = event.payment_id else {
             let detail = "an intent that no payment of ours belongs to".to_owned();
             self.event_issue(event, "unknown_intent", detail).await?;
             return Ok("unknown_intent");
         };
-        let looked = self.inner.db.run(&Caller::Service, Class::Worker, WORK_DEADLINE, move |tx| {
-            Box::pin(async move { Ok::<_, DatabaseError>(store::take_one(tx, id).await?) })
-        });
-        let Some(payment) = looked.await.map_err(Error::from)?.value else { return Ok("unknown_intent") };
-        if let Some(detail) = contradiction(event, &payment, reference) {
+        if let Some(detail) = contradiction(event) {
             self.event_issue(event, "event_mismatch", detail).await?;
             return Ok("mismatch");
         }
-        let intent = self
-            .inner
-            .gate
-            .ask(Asking::Worker, |provider| provider.retrieve(reference, super::CALL_DEADLINE));
+        let intent =
+            self.inner.gate.ask(Asking::Worker, |provider| provider.retrieve(reference, CALL_DEADLINE));
         let intent = intent.await?;
-        self.carry_on(id, Heard::Intent(intent), payment.checks).await?;
+        self.carry_on(id, Heard::Intent(intent), event.checks.unwrap_or_default()).await?;
         Ok("applied")
-    }
-
-    /// The payment of the event's intent: the one that knows it, or the one that the intent names and that has not heard
-    /// of it yet.
-    async fn payment_of(&self, event: &Kept, reference: &str) -> Result<Option<Uuid>, Error> {
-        let named = event.payload.get("payment_id").and_then(Value::as_str).and_then(|id| id.parse().ok());
-        let (provider, reference) = (event.provider.clone(), reference.to_owned());
-        let found = self.inner.db.run(&Caller::Service, Class::Worker, WORK_DEADLINE, move |tx| {
-            Box::pin(async move {
-                if let Some(id) = store::by_reference(tx, &provider, &reference).await? {
-                    return Ok(Some(id));
-                }
-                let Some(id) = named else { return Ok(None) };
-                Ok::<_, DatabaseError>(store::take_one(tx, id).await?.map(|payment| payment.id))
-            })
-        });
-        Ok(found.await?.value)
     }
 
     /// Raises an issue about an event's intent.
     async fn event_issue(&self, event: &Kept, kind: &'static str, detail: String) -> Result<(), Error> {
         let reference = event.provider_ref.clone().unwrap_or_else(|| event.event_id.clone());
-        self.raise(Issue { kind, order_id: None, payment_id: None, reference, detail }).await
+        let (order_id, payment_id) = (event.order_id, event.payment_id);
+        self.raise(Issue { kind, order_id, payment_id, reference, detail }).await
     }
+}
 
-    async fn end(&self, event: &Kept, outcome: Outcome) -> Result<(), Error> {
-        let (provider, id) = (event.provider.clone(), event.event_id.clone());
-        let ended = self.inner.db.run(&Caller::Service, Class::Worker, WORK_DEADLINE, move |tx| {
-            Box::pin(async move {
-                Ok::<_, DatabaseError>(provider_events::end(tx, &provider, &id, outcome).await?)
-            })
-        });
-        Ok(ended.await.map(drop)?)
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Intent,
+    Refund,
+    Dispute,
+    Other,
+}
+
+fn kind(event: &Kept) -> Kind {
+    match event.kind.split_once('.') {
+        Some(("payment_intent", _)) => Kind::Intent,
+        Some(("refund", _) | ("charge", "refunded" | "refund.updated")) => Kind::Refund,
+        Some(("charge", what)) if what.starts_with("dispute.") => Kind::Dispute,
+        _ => Kind::Other,
+    }
+}
+
+/// What can be said of an event without asking the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Ended(Outcome),
+    /// The request that it is about may still be at it, and would be in its way.
+    Early,
+    /// The provider has to be asked, or a person.
+    Closer,
+}
+
+fn first_look(event: &Kept) -> Look {
+    match kind(event) {
+        Kind::Other => return Look::Ended("ignored"),
+        Kind::Refund | Kind::Dispute => return Look::Closer,
+        Kind::Intent => {}
+    }
+    let status = event.status.as_deref().and_then(Status::named);
+    let Some(status) = status.filter(|_| contradiction(event).is_none()) else { return Look::Closer };
+    let bad_news =
+        ["payment_intent.payment_failed", "payment_intent.canceled"].contains(&event.kind.as_str());
+    match status {
+        Status::Succeeded => Look::Ended("known"),
+        Status::Failed | Status::Canceled if bad_news => Look::Ended("known"),
+        // Workers drive what is authorised.
+        Status::RequiresCapture if event.kind == "payment_intent.amount_capturable_updated" => {
+            Look::Ended("known")
+        }
+        Status::Created | Status::Unknown | Status::RequiresCapture if event.is_under_way == Some(true) => {
+            Look::Early
+        }
+        Status::Created
+        | Status::Unknown
+        | Status::Processing
+        | Status::RequiresAction
+        | Status::RequiresCapture
+        | Status::Failed
+        | Status::Canceled => Look::Closer,
     }
 }
 
@@ -170,21 +255,21 @@ pub(super) enum Unworked {
 }
 
 /// Where a signed event contradicts what was asked for; such an event is not followed.
-fn contradiction(event: &Kept, payment: &store::Due, reference: &str) -> Option<String> {
-    if payment.provider_ref.as_deref().is_some_and(|known| known != reference) {
+fn contradiction(event: &Kept) -> Option<String> {
+    if event.known_ref.is_some() && event.known_ref != event.provider_ref {
         return Some("the payment has another intent".to_owned());
     }
     let said = &event.payload;
-    let number =
-        |name: &str| said.get(name).and_then(Value::as_str).and_then(|text| text.parse::<i64>().ok());
-    let order = number("order_id");
-    if order != Some(payment.order_id) {
-        return Some(format!("it names order {order:?} instead of {}", payment.order_id));
+    let text = |name: &str| said.get(name).and_then(Value::as_str);
+    let order = text("order_id").and_then(|text| text.parse::<i64>().ok());
+    if order != event.order_id {
+        return Some(format!("it names order {order:?} instead of {:?}", event.order_id));
     }
     let amount = said.get("amount").and_then(Value::as_i64);
-    if amount != Some(payment.amount) {
-        return Some(format!("it tells of {amount:?} instead of {}", payment.amount));
+    if amount != event.amount {
+        return Some(format!("it tells of {amount:?} instead of {:?}", event.amount));
     }
-    let currency = said.get("currency").and_then(Value::as_str).unwrap_or_default();
-    (!currency.eq_ignore_ascii_case(&payment.currency)).then(|| "it tells of another currency".to_owned())
+    let (currency, asked) = (text("currency").unwrap_or_default(), event.currency.as_deref());
+    (!currency.eq_ignore_ascii_case(asked.unwrap_or_default()))
+        .then(|| "it tells of another currency".to_owned())
 }

@@ -4,12 +4,13 @@
 //! when the money is promised; the third makes the order paid when the money is ours. Whatever happens in between, the
 //! workers go on from where the rows stand.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use idempotency::{Claim, Done, Refused, Ticket};
 use proto::orders::v1 as pb;
 use rls::{Caller, Class, DatabaseError, Receipt, Tx};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::Payments;
@@ -31,6 +32,8 @@ use crate::wire;
 
 /// All of a request, with time left to say how it stands (S119: under three seconds).
 const REQUEST_DEADLINE: Duration = Duration::from_millis(2_800);
+/// How much later the answer is given whatever happens.
+const SLACK: Duration = Duration::from_millis(150);
 /// What a transaction may take at the end of it.
 const RESERVED: Duration = Duration::from_millis(300);
 /// With less time than this a call is not begun: a worker makes it.
@@ -87,6 +90,8 @@ struct Request {
     wanted: Wanted,
     method: Method,
     by: Instant,
+    /// The attempt, as soon as it is written down.
+    begun: Arc<OnceLock<Uuid>>,
     receipts: Vec<Receipt>,
 }
 
@@ -101,14 +106,24 @@ impl Payments {
             tracing::info!(error = %open, "a request to pay was turned away");
             Error::Away(Away::Payments)
         })?;
+        let by = Instant::now() + REQUEST_DEADLINE;
+        let (method, order) = (with.method(), wanted.order.clone());
+        let begun = Arc::new(OnceLock::new());
         let request = Request {
             payments: self.clone(),
             wanted,
-            method: with.method(),
-            by: Instant::now() + REQUEST_DEADLINE,
+            method,
+            by,
+            begun: Arc::clone(&begun),
             receipts: Vec::new(),
         };
-        let paid = self.inner.tasks.spawn(request.run(with)).await;
+        let task = self.inner.tasks.spawn(request.run(with));
+        let Ok(paid) = timeout_at(by + SLACK, task).await else {
+            // The task goes on. What is written down will be settled; what is not may be.
+            let id = begun.get().ok_or(Error::Database(DatabaseError::CommitUnknown(None)))?;
+            self.inner.counts.paid(Status::Unknown);
+            return Ok(Done::new(unsettled(*id, method, order), Vec::new(), false));
+        };
         paid.unwrap_or_else(|ended| {
             if ended.is_panic() {
                 std::panic::resume_unwind(ended.into_panic());
@@ -129,19 +144,25 @@ impl Request {
             Begun::Answered(reply) => return Ok(Done::new(*reply, self.receipts, true)),
             Begun::Refused(error) => return Err(error),
             Begun::Made { id, key, request, ticket } => {
+                let _first = self.begun.set(id);
                 failpoints::hit("pay.after_T1").await?;
                 failpoints::hit("pay.before_call").await?;
                 let heard = self.charge(&key, request).await;
                 failpoints::hit("pay.after_call_before_T2").await?;
                 (id, ticket, heard)
             }
-            Begun::Inherited { id, ticket } => (id, ticket, self.inquire(id).await?),
+            Begun::Inherited { id, ticket } => {
+                let _first = self.begun.set(id);
+                (id, ticket, self.inquire(id).await?)
+            }
         };
         match self.settle(id, ticket.as_ref(), heard).await {
             Err(Error::Database(failure)) => {
                 // The attempt is written down and will be settled: that much is sure.
                 tracing::warn!(payment.id = %id, error = %failure, "a payment is left to the workers");
-                self.unsettled(id).await
+                self.payments.inner.counts.paid(Status::Unknown);
+                let reply = unsettled(id, self.method, self.wanted.order.clone());
+                Ok(self.done(reply))
             }
             settled => settled,
         }
@@ -173,11 +194,14 @@ impl Request {
                 {
                     return Ok(Begun::Inherited { id: latest, ticket: Some(ticket.clone()) });
                 }
-                if let Err(error) = check(&payable, expected) {
-                    let Some(ticket) = ticket.filter(|_| !waits(&error)) else { return Err(error) };
-                    let (kept, told) = (copy(&error), error);
-                    let _overtaken = ticket.refuse(tx, &status(kept, actor)).await?;
-                    return Ok(Begun::Refused(told));
+                if let Some(conflict) = obstacle(&payable, expected) {
+                    let refused = || Error::Conflict(conflict);
+                    // What passes by itself is not told again to a repeat: nothing is kept of it.
+                    let Some(ticket) = ticket.filter(|_| conflict != Conflict::PaymentInFlight) else {
+                        return Err(refused());
+                    };
+                    let _overtaken = ticket.refuse(tx, &status(refused(), actor)).await?;
+                    return Ok(Begun::Refused(refused()));
                 }
                 let mut facts = Facts::new(actor, now());
                 prepare(tx, &payable, &mut facts).await?;
@@ -315,22 +339,20 @@ impl Request {
     fn done(&mut self, reply: pb::PayResponse) -> Done<pb::PayResponse> {
         Done::new(reply, std::mem::take(&mut self.receipts), false)
     }
+}
 
-    /// The answer when the database does not even say how it stands.
-    async fn unsettled(&mut self, id: Uuid) -> Result<Done<pb::PayResponse>, Error> {
-        let payment = pb::Payment {
-            id: id.to_string(),
-            order_id: self.wanted.order.id,
-            method: self.method.as_str().to_owned(),
-            status: Status::Unknown.as_str().to_owned(),
-            amount: self.wanted.order.total_amount,
-            currency: self.wanted.order.currency.clone(),
-            ..pb::Payment::default()
-        };
-        let order = Some(self.wanted.order.clone());
-        self.payments.inner.counts.paid(Status::Unknown);
-        Ok(self.done(pb::PayResponse { payment: Some(payment), order, receipts: Vec::new() }))
-    }
+/// The answer when the database does not even say how it stands.
+fn unsettled(id: Uuid, method: Method, order: pb::Order) -> pb::PayResponse {
+    let payment = pb::Payment {
+        id: id.to_string(),
+        order_id: order.id,
+        method: method.as_str().to_owned(),
+        status: Status::Unknown.as_str().to_owned(),
+        amount: order.total_amount,
+        currency: order.currency.clone(),
+        ..pb::Payment::default()
+    };
+    pb::PayResponse { payment: Some(payment), order: Some(order), receipts: Vec::new() }
 }
 
 enum Stepped {
@@ -355,11 +377,11 @@ fn describe(id: Uuid, with: &Instrument, payable: &Payable, attempt: i32) -> Vec
     new.describe()
 }
 
-/// Whether a locked order can be paid now.
-fn check(payable: &Payable, expected_total: Option<i64>) -> Result<(), Error> {
+/// What stands in the way of paying a locked order now.
+fn obstacle(payable: &Payable, expected_total: Option<i64>) -> Option<Conflict> {
     match OrderStatus::stored(&payable.order.status) {
         OrderStatus::PendingPayment | OrderStatus::PaymentFailed => {}
-        OrderStatus::Expired => return Err(Error::Conflict(Conflict::CheckoutExpired)),
+        OrderStatus::Expired => return Some(Conflict::CheckoutExpired),
         OrderStatus::Paid
         | OrderStatus::Processing
         | OrderStatus::Shipped
@@ -368,28 +390,13 @@ fn check(payable: &Payable, expected_total: Option<i64>) -> Result<(), Error> {
         | OrderStatus::ReturnRequested
         | OrderStatus::Returned
         | OrderStatus::Refunded
-        | OrderStatus::PartiallyRefunded => return Err(Error::Conflict(Conflict::IllegalTransition)),
+        | OrderStatus::PartiallyRefunded => return Some(Conflict::IllegalTransition),
     }
     if payable.in_flight {
-        return Err(Error::Conflict(Conflict::PaymentInFlight));
+        return Some(Conflict::PaymentInFlight);
     }
-    if expected_total.is_some_and(|expected| expected != payable.order.total_amount) {
-        return Err(Error::Conflict(Conflict::PriceChanged));
-    }
-    Ok(())
-}
-
-/// Whether a refusal passes by itself: then a repeat is not told the same.
-fn waits(error: &Error) -> bool {
-    matches!(error, Error::Conflict(Conflict::PaymentInFlight))
-}
-
-/// The same refusal once more; of those that [`check`] gives.
-fn copy(error: &Error) -> Error {
-    match error {
-        Error::Conflict(conflict) => Error::Conflict(*conflict),
-        _ => Error::Conflict(Conflict::IllegalTransition),
-    }
+    let is_other = expected_total.is_some_and(|expected| expected != payable.order.total_amount);
+    is_other.then_some(Conflict::PriceChanged)
 }
 
 /// A failed order waits for payment again, with its goods.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::domain::payment::{Failure, Status};
 use crate::payments::provider::{Intent, NextAction, Of, ProviderEvent, ProviderRefund, RefundStatus};
@@ -187,7 +188,7 @@ pub(in crate::payments) fn event(body: &[u8]) -> Option<ProviderEvent> {
         "amount": object.get("amount").and_then(Value::as_i64),
         "currency": text("currency"),
         "order_id": metadata("order_id"),
-        "payment_id": metadata("payment_id"),
+        "payment_id": metadata("payment_id").and_then(|id| id.parse::<Uuid>().ok()),
         "attempt": metadata("attempt"),
         "refund_id": metadata("refund_id"),
     });

@@ -1,6 +1,7 @@
 //! What the provider told us: kept once, worked through later.
 
 use rls::Tx;
+use uuid::Uuid;
 
 use crate::payments::provider::ProviderEvent;
 
@@ -10,19 +11,37 @@ rls::statements! {
         "INSERT INTO payment_events (provider, event_id, type, provider_ref, payload) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT DO NOTHING";
 
-    /// Events to be worked through, under a lease that is also the pause before the next try.
+    /// Events to be worked through, under a lease that is also the pause before the next try, and what is known of the
+    /// payment that each is about: the one with its intent, or the one that the intent names.
     TAKE_EVENTS =
-        "UPDATE payment_events e SET attempts = e.attempts + 1, next_try_at = now() + interval '1 minute'
-          WHERE (e.provider, e.event_id) IN (
-                    SELECT d.provider, d.event_id FROM payment_events d
-                     WHERE d.processed_at IS NULL AND d.next_try_at <= now()
-                     ORDER BY d.next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-      RETURNING e.provider, e.event_id, e.type AS kind, e.provider_ref, e.payload, e.attempts";
+        "WITH taken AS (
+             UPDATE payment_events e SET attempts = e.attempts + 1, next_try_at = now() + interval '1 minute'
+              WHERE (e.provider, e.event_id) IN (
+                        SELECT d.provider, d.event_id FROM payment_events d
+                         WHERE d.processed_at IS NULL AND d.next_try_at <= now()
+                         ORDER BY d.next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+          RETURNING e.provider, e.event_id, e.type, e.provider_ref, e.payload, e.attempts)
+         SELECT t.provider, t.event_id, t.type AS kind, t.provider_ref, t.payload, t.attempts,
+                p.id AS payment_id, p.order_id, p.amount, p.currency, p.status, p.provider_ref AS known_ref, p.checks,
+                p.created_at > now() - interval '3 seconds' AS is_under_way
+           FROM taken t
+           LEFT JOIN LATERAL (
+                (SELECT x.* FROM payments x WHERE x.provider = t.provider AND x.provider_ref = t.provider_ref)
+                UNION ALL
+                (SELECT x.* FROM payments x WHERE x.id = (t.payload ->> 'payment_id')::uuid)
+                LIMIT 1) p ON true";
 
-    /// What became of an event.
-    END_EVENT =
-        "UPDATE payment_events SET processed_at = now(), outcome = $3
-          WHERE provider = $1 AND event_id = $2 AND processed_at IS NULL";
+    /// What became of some events.
+    END_EVENTS =
+        "UPDATE payment_events e SET processed_at = now(), outcome = o.outcome
+           FROM unnest($1::text[], $2::text[], $3::text[]) AS o (provider, event_id, outcome)
+          WHERE e.provider = o.provider AND e.event_id = o.event_id AND e.processed_at IS NULL";
+
+    /// Looks at some events a little later; this was no try.
+    WAIT_WITH_EVENTS =
+        "UPDATE payment_events e SET attempts = e.attempts - 1, next_try_at = now() + interval '3 seconds'
+           FROM unnest($1::text[], $2::text[]) AS o (provider, event_id)
+          WHERE e.provider = o.provider AND e.event_id = o.event_id AND e.processed_at IS NULL";
 }
 
 /// An event that is being worked through.
@@ -36,6 +55,17 @@ pub(crate) struct Kept {
     pub(crate) payload: serde_json::Value,
     /// This one included.
     pub(crate) attempts: i32,
+    /// The payment that it is about; what follows is of that, and there when this is.
+    pub(crate) payment_id: Option<Uuid>,
+    pub(crate) order_id: Option<i64>,
+    pub(crate) amount: Option<i64>,
+    pub(crate) currency: Option<String>,
+    pub(crate) status: Option<String>,
+    /// The intent that it has.
+    pub(crate) known_ref: Option<String>,
+    pub(crate) checks: Option<i32>,
+    /// It is so young that its request may still be at it.
+    pub(crate) is_under_way: Option<bool>,
 }
 
 /// Keeps an event; `false` when it is kept already.
@@ -56,18 +86,23 @@ pub(crate) async fn take(tx: &mut Tx, limit: i64) -> Result<Vec<Kept>, sqlx::Err
     sqlx::query_as(TAKE_EVENTS).bind(limit).fetch_all(&mut *tx.statement("UPDATE payment_events due")).await
 }
 
-/// Ends an event's work.
-pub(crate) async fn end(
-    tx: &mut Tx,
-    provider: &str,
-    event_id: &str,
-    outcome: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(END_EVENT)
-        .bind(provider)
-        .bind(event_id)
-        .bind(outcome)
+/// Ends the work of some events: each with what became of it.
+pub(crate) async fn end(tx: &mut Tx, events: &[(Kept, &'static str)]) -> Result<(), sqlx::Error> {
+    sqlx::query(END_EVENTS)
+        .bind(events.iter().map(|(event, _)| event.provider.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|(event, _)| event.event_id.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|(_, outcome)| *outcome).collect::<Vec<_>>())
         .execute(&mut *tx.statement("UPDATE payment_events"))
+        .await
+        .map(drop)
+}
+
+/// Looks at some events a little later.
+pub(crate) async fn wait_with(tx: &mut Tx, events: &[Kept]) -> Result<(), sqlx::Error> {
+    sqlx::query(WAIT_WITH_EVENTS)
+        .bind(events.iter().map(|event| event.provider.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.event_id.as_str()).collect::<Vec<_>>())
+        .execute(&mut *tx.statement("UPDATE payment_events later"))
         .await
         .map(drop)
 }
