@@ -164,12 +164,12 @@ impl Client {
             tokio::time::sleep(pause).await;
             reply = self.ask(&ask).await;
         }
-        if !reply.is_an_answer() {
+        // What is not settled yet, too, must be told whoever asks again later.
+        if !reply.is_an_answer() || reply.status == 202 {
             let (who, cart_token) = (self.who, self.cart_token.clone());
-            let (kind, method, path, body) = (ask.kind, ask.method, ask.path.to_owned(), ask.body);
-            let unanswered = Unanswered { who, cart_token, kind, method, path, body, key };
+            let (kind, method, path) = (ask.kind, ask.method.clone(), ask.path.to_owned());
+            let unanswered = Unanswered { who, cart_token, kind, method, path, body: ask.body.clone(), key };
             self.history.lock().unanswered.push(unanswered);
-            return reply;
         }
         if reply.is_ok() && self.draw.u8(0..10) < 3 {
             let again = self.ask(&ask).await;
