@@ -51,6 +51,7 @@ where
 }
 
 /// As [`once`], with something to find out first, outside the transaction: what `before` gives is handed to `work`.
+///
 /// Repeats that come while it is found out are refused without asking anybody. A repeat of what was done finds out
 /// in vain.
 ///

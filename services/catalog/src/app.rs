@@ -135,12 +135,12 @@ impl App {
         let bands = Consumer::ordered(stock::config(), nats.clone(), db.clone());
         let (stocked, stop) = (db.clone(), shutdown.drain.clone());
         workers.spawn(async move {
-            bands.run(stop, move |delivery| stock::handle(stocked.clone(), delivery)).await
+            bands.run(stop, move |delivery| stock::handle(stocked.clone(), delivery)).await;
         });
         let orders = Consumer::new(sales::config(), nats);
         let (sold, stop) = (db.clone(), shutdown.drain.clone());
         workers.spawn(async move {
-            orders.run(stop, move |delivery| sales::handle(sold.clone(), delivery)).await
+            orders.run(stop, move |delivery| sales::handle(sold.clone(), delivery)).await;
         });
         workers.spawn(popularity::keep_counted(db.clone(), config.count_sales_every, shutdown.drain.clone()));
         workers.spawn(idempotency::keep_swept(db.clone(), shutdown.drain.clone()));
