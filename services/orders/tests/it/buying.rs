@@ -50,7 +50,8 @@ impl TestApp {
     /// What the cheapest shipping of the caller's cart costs.
     pub(crate) async fn quote(&self, who: Who) -> ShippingQuote {
         let request = QuoteShippingRequest { cep: CEP.to_owned(), items: Vec::new() };
-        let quotes = self.quote_shipping(who, request).await.unwrap().quotes;
+        let ask = async || self.quote_shipping(who, request.clone()).await;
+        let quotes = patiently(ask).await.unwrap().quotes;
         quotes.into_iter().find(|quote| quote.service == "PAC").expect("PAC goes everywhere")
     }
 
@@ -151,7 +152,7 @@ impl TestApp {
         .await;
     }
 
-    /// Places an order, and asks again while the database is merely busy with the other tests of this machine.
+    /// Places an order, and asks again while nothing was done because this machine is busy with other tests.
     pub(crate) async fn place_patiently(
         &self,
         who: Who,
@@ -159,7 +160,7 @@ impl TestApp {
     ) -> Result<PlaceOrderResponse, Status> {
         loop {
             match self.place_order(who, wish.clone()).await {
-                Err(status) if status.code() == Code::Unavailable && reason(&status) == "database_busy" => {}
+                Err(status) if is_undone(&status) => {}
                 answer => return answer,
             }
         }
@@ -213,4 +214,20 @@ impl TestApp {
 /// The word of a refusal that programs compare.
 pub(crate) fn reason(status: &Status) -> &str {
     status.metadata().get("mc-reason").map_or("", |reason| reason.to_str().unwrap())
+}
+
+/// Asks again while nothing was done because somebody was away, busy or late. A deadlock would be asked again too: those
+/// are counted by the database.
+pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
+    loop {
+        match ask().await {
+            Err(status) if is_undone(&status) => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// Whether nothing was done, and asking again may help.
+pub(crate) fn is_undone(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded)
 }

@@ -4,7 +4,7 @@ use proto::orders::v1::*;
 use tonic::Code;
 
 use crate::app::{ANA, GUEST, STAFF, TestApp, Who, refusal};
-use crate::buying::{units, whole};
+use crate::buying::{WITHIN, units, whole};
 
 const ADMIN: Who = Who::Admin(1);
 
@@ -47,7 +47,7 @@ async fn the_desk_is_for_staff() {
         assert_eq!(refusal(app.add_note(who, note).await).0, code);
         assert_eq!(refusal(app.create_shipment(who, shipment(&order, vec![], "BR1")).await).0, code);
     }
-    assert_eq!(app.value("SELECT count(*) FROM audit_log").await, "0");
+    assert_eq!(app.value("SELECT count(*) FROM audit_chain").await, "0");
     assert_eq!(app.seen(ANA, order.id).await, order);
 }
 
@@ -83,6 +83,11 @@ async fn an_order_is_sent_in_two_parcels_and_delivered() {
     assert_eq!(refusal(app.cancel_order(ANA, whole(order.id)).await).1, "illegal_transition");
     let fewer = app.cancel_order(ANA, unwanted).await.unwrap().order.unwrap();
     assert_eq!(fewer.status, "processing");
+    testkit::eventually(WITHIN, "the money is back", async || {
+        (app.value("SELECT count(*) FROM refunds WHERE status = 'pending'").await == "0").then_some(())
+    })
+    .await;
+    let fewer = app.seen(ANA, order.id).await;
     let second = app.create_shipment(ADMIN, shipment(&fewer, vec![], "BR2")).await.unwrap().order.unwrap();
     assert_eq!((second.status.as_str(), second.items[1].fulfilled), ("shipped", 1));
     assert_eq!(
@@ -97,7 +102,7 @@ async fn an_order_is_sent_in_two_parcels_and_delivered() {
         .await;
     assert_eq!(told, "created1 created1 delivered2 delivered2");
     let written =
-        app.value("SELECT string_agg(action || ':' || actor_id, ' ' ORDER BY id) FROM audit_log").await;
+        app.value("SELECT string_agg(action || ':' || actor_id, ' ' ORDER BY id) FROM audit_chain").await;
     assert_eq!(written, "order.shipment_created:7 order.shipment_created:1 order.status_changed:7");
     app.check_books().await;
 }
@@ -129,7 +134,7 @@ async fn only_steps_of_the_table_are_taken_and_money_takes_its_own() {
     assert_eq!(answer.as_ref().unwrap_err().metadata().get("mc-current-version").unwrap(), "1");
     assert_eq!(refusal(answer).1, "version_mismatch");
     assert_eq!(app.seen(ANA, pending.id).await, pending);
-    assert_eq!(app.value("SELECT count(*) FROM audit_log").await, "0");
+    assert_eq!(app.value("SELECT count(*) FROM audit_chain").await, "0");
 
     let why =
         ChangeOrderStatusRequest { reason: Some("asked by phone".into()), ..change(&pending, "cancelled") };
@@ -140,8 +145,9 @@ async fn only_steps_of_the_table_are_taken_and_money_takes_its_own() {
     assert_eq!(app.stock(1).await, (100, 0));
     let missing = ChangeOrderStatusRequest { order_id: 999_999, ..change(&pending, "processing") };
     assert_eq!(refusal(app.change_order_status(STAFF, missing).await).1, "order_not_found");
-    let entry =
-        app.value("SELECT concat(actor_role, ' ', entity_id, ' ', before, ' ', after) FROM audit_log").await;
+    let entry = app
+        .value("SELECT concat(actor_role, ' ', entity_id, ' ', before, ' ', after) FROM audit_chain")
+        .await;
     let expected = format!(
         r#"staff {} {{"status":"pending_payment"}} {{"reason":"asked by phone","status":"cancelled"}}"#,
         pending.id
@@ -164,7 +170,7 @@ async fn a_change_is_made_once_however_often_it_is_asked() {
     assert_eq!(again.get_ref().order, first.get_ref().order);
     assert_eq!(again.metadata().get("mc-idempotent-replayed").unwrap(), "true");
     assert_eq!(refusal(ask("k2").await).1, "version_mismatch");
-    assert_eq!(app.value("SELECT count(*) FROM audit_log").await, "1");
+    assert_eq!(app.value("SELECT count(*) FROM audit_chain").await, "1");
 }
 
 #[tokio::test]
@@ -183,7 +189,7 @@ async fn notes_are_for_staff_only() {
     assert_eq!(seen.version, 3);
     let buyers = app.seen(GUEST, order.id).await;
     assert!(buyers.notes.is_empty());
-    assert!(!app.value("SELECT string_agg(after::text, '') FROM audit_log").await.contains("moer"));
+    assert!(!app.value("SELECT string_agg(after::text, '') FROM audit_chain").await.contains("moer"));
     app.check_books().await;
 }
 

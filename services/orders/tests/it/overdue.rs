@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use proto::orders::v1::*;
 
 use crate::app::{ANA, BIA, TestApp, Who, refusal};
-use crate::buying::{WITHIN, reason, whole};
+use crate::buying::{WITHIN, patiently, whole};
 
 /// The time of these orders is over.
 async fn time_passes(app: &TestApp) {
@@ -78,12 +78,7 @@ async fn whoever_pays_while_the_time_ends_has_paid_or_may_not() {
             expected_total_amount: None,
             return_url: "https://shop.example/back".into(),
         };
-        loop {
-            match app.pay(Who::User(user), request.clone()).await {
-                Err(status) if reason(&status) == "database_busy" => {}
-                answer => break answer,
-            }
-        }
+        patiently(async || app.pay(Who::User(user), request.clone()).await).await
     };
     let paying = join_all(users.iter().zip(&orders).map(|(user, order)| pay(*user, *order)));
     let (answers, ()) = tokio::join!(paying, time_passes(&app));
