@@ -31,8 +31,9 @@ pub(crate) async fn prepare(system: &System) -> Result<()> {
 
 /// Every violation that there is.
 pub(crate) async fn run(system: &System, history: &History) -> Result<Vec<Violation>> {
+    let logs = history.lock().clone();
     let evidence = Evidence {
-        logs: history.lock().clone(),
+        logs,
         movements: provider::ledger(system).await?,
         purged: purged(system).await?,
         shown: shown(system).await?,

@@ -30,7 +30,7 @@ impl Session {
         let folder =
             PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos/{}-{name}", since.as_secs()));
         report::say(&format!("{name}: starting; logs in {}", folder.display()));
-        let system = System::start(&folder).await?;
+        let system = Box::pin(System::start(&folder)).await?;
         check::prepare(&system).await?;
         let history = Arc::new(History::new());
         let keeper = tokio::spawn(keep(Arc::clone(&system), Arc::clone(&history)));

@@ -53,7 +53,7 @@ impl System {
     /// Starts everything and waits until it is ready. Logs go to `folder`.
     pub(crate) async fn start(folder: &Path) -> Result<Arc<Self>> {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let servers = Servers::start().await;
+        let servers = Box::pin(Servers::start()).await;
         data::prepare(&servers).await?;
         let keys = key_set();
         let addresses: BTreeMap<Part, SocketAddr> =
