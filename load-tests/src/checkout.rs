@@ -147,7 +147,7 @@ async fn stock_up(shop: &Shop) -> anyhow::Result<Vec<i64>> {
 async fn slow_provider(shop: &Shop, provider_ms: u64) -> anyhow::Result<()> {
     let sandbox = shop.setting("MESTRES_SANDBOX_URL")?;
     let address = sandbox.trim_start_matches("http://").parse().context("the sandbox's address")?;
-    let body = Bytes::from(json!({ "latency": { "fixed_ms": provider_ms } }).to_string());
+    let body = Bytes::from(json!({ "latency": { "kind": "fixed", "ms": provider_ms } }).to_string());
     let headers = [("content-type", "application/json")];
     let answer = Connection::open(address).await?.send("PUT", "/__sandbox/config", &headers, body).await?;
     ensure!(answer.status().is_success(), "the sandbox says {}: {:?}", answer.status(), answer.body());

@@ -1,6 +1,6 @@
 //! A day in the shop: from the first look to the refund, over HTTP, with the payment provider as a process.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -55,8 +55,22 @@ impl Buyer {
         answer
     }
 
+    /// The same, again and again while the shop says that it is busy: under a key that does no harm.
+    pub(crate) async fn insist(&mut self, method: Method, path: &str, key: &str, body: &Value) -> Answer {
+        let until = Instant::now() + PATIENCE * 2;
+        loop {
+            let answer = self.send(method.clone(), path, Some(key), body).await;
+            let is_busy = [503, 504].contains(&answer.status.as_u16())
+                || (answer.status == 409 && answer.json()["code"] == "idempotency_in_flight");
+            if !is_busy || Instant::now() > until {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(50..500))).await;
+        }
+    }
+
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
-        self.send(Method::GET, path, None, &Value::Null).await
+        self.insist(Method::GET, path, "a-read", &Value::Null).await
     }
 
     pub(crate) async fn post(&mut self, path: &str, key: &str, body: &Value) -> Answer {
@@ -66,7 +80,8 @@ impl Buyer {
     /// Adds to the cart and answers it.
     pub(crate) async fn add(&mut self, variant: i64, quantity: i64) -> Value {
         let body = json!({ "variant_id": variant, "quantity": quantity });
-        let answer = self.send(Method::POST, "/api/v1/cart/items", None, &body).await;
+        let key = format!("add-{:016x}", fastrand::u64(..));
+        let answer = self.insist(Method::POST, "/api/v1/cart/items", &key, &body).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
         answer.json()["data"]["cart"].clone()
     }
@@ -75,7 +90,8 @@ impl Buyer {
     pub(crate) async fn checkout_body(&mut self) -> Value {
         let cart = self.get("/api/v1/cart").await;
         assert_eq!(cart.status, 200, "{}", cart.text());
-        let quotes = self.send(Method::POST, "/api/v1/shipping/quotes", None, &json!({ "cep": CEP })).await;
+        let key = format!("quotes-{:016x}", fastrand::u64(..));
+        let quotes = self.insist(Method::POST, "/api/v1/shipping/quotes", &key, &json!({ "cep": CEP })).await;
         assert_eq!(quotes.status, 200, "{}", quotes.text());
         json!({
             "cart_version": cart.json()["data"]["cart"]["version"],
@@ -93,7 +109,7 @@ impl Buyer {
         if let Some(email) = email {
             body["email"] = json!(email);
         }
-        let answer = self.post("/api/v1/checkout", key, &body).await;
+        let answer = self.insist(Method::POST, "/api/v1/checkout", key, &body).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
         answer.json()["data"]["checkout"].clone()
     }
