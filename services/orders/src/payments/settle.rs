@@ -32,6 +32,7 @@ pub(crate) struct Step {
 
 /// What is heard of an attempt.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on its way from one step to the next")]
 pub(crate) enum Heard {
     /// What the provider has.
     Intent(Intent),

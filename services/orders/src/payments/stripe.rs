@@ -6,7 +6,7 @@ use super::token::CardToken;
 
 const NAME: &str = "stripe";
 
-/// Stripe's PaymentIntents.
+/// Stripe's `PaymentIntents`.
 #[derive(Debug)]
 pub(crate) struct Stripe(pub(crate) Api);
 

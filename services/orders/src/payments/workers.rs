@@ -78,7 +78,7 @@ impl Payments {
                 Ok(0) => {}
                 Ok(_) => continue,
                 Err(error) => {
-                    tracing::warn!(%error, "events of the payment provider were not worked through")
+                    tracing::warn!(%error, "events of the payment provider were not worked through");
                 }
             }
             pause(stop, LOOK_EVERY, &self.inner.events_due).await;

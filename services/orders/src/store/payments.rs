@@ -132,9 +132,6 @@ rls::statements! {
         "SELECT id FROM payments
           WHERE order_id = $1 AND status IN ('created', 'processing', 'requires_action', 'requires_capture', 'unknown')";
 
-    /// The attempt that a provider's intent belongs to.
-    BY_REFERENCE = "SELECT id FROM payments WHERE provider = $1 AND provider_ref = $2";
-
     /// An attempt, if the caller may see it.
     GET_PAYMENT =
         "SELECT id, order_id, attempt, method, status, amount, currency, captured_amount, refunded_amount,
@@ -264,8 +261,6 @@ pub(crate) struct Due {
     pub(crate) provider_ref: Option<String>,
     #[sqlx(try_from = "String")]
     pub(crate) status: Status,
-    pub(crate) amount: i64,
-    pub(crate) currency: String,
     pub(crate) request: Option<Vec<u8>>,
     pub(crate) checks: i32,
     pub(crate) created_at: OffsetDateTime,
@@ -409,19 +404,6 @@ pub(crate) async fn live(tx: &mut Tx, order_id: i64) -> Result<Option<Uuid>, sql
     sqlx::query_scalar(LIVE_OF_ORDER)
         .bind(order_id)
         .fetch_optional(&mut *tx.statement("SELECT live payment"))
-        .await
-}
-
-/// The attempt of the provider's intent.
-pub(crate) async fn by_reference(
-    tx: &mut Tx,
-    provider: &str,
-    reference: &str,
-) -> Result<Option<Uuid>, sqlx::Error> {
-    sqlx::query_scalar(BY_REFERENCE)
-        .bind(provider)
-        .bind(reference)
-        .fetch_optional(&mut *tx.statement("SELECT payment by reference"))
         .await
 }
 
