@@ -191,7 +191,7 @@ impl Shop {
         let (applied, ()) =
             tokio::try_join!(migrate(&owner_url), database::declare_streams(&self.data.nats_url),)?;
         let loaded = self.load_demo_shop(options, &secrets).await?;
-        self.load_demo_stock(&secrets).await?;
+        let in_stock = self.load_demo_stock(&secrets).await?;
         self.load_demo_people(&secrets).await?;
         self.narrator.say(Line::Schema {
             applied,
@@ -213,7 +213,7 @@ impl Shop {
             healthy: self.services.len(),
             took_ms: took_ms(services_begun),
         })?;
-        for line in plan.addresses() {
+        for line in plan.addresses(in_stock) {
             self.narrator.say(line)?;
         }
         self.narrator.state.phase = Phase::Ready;
@@ -237,8 +237,9 @@ impl Shop {
         Ok(loaded)
     }
 
-    /// As much of each variant as the catalog says there is, and coupons. What is there already stays as it is.
-    async fn load_demo_stock(&self, secrets: &Secrets) -> anyhow::Result<()> {
+    /// As much of each variant as the catalog says there is, and coupons. What is there already stays as it is. Answers
+    /// a variant of which there is plenty, unless the catalog is empty.
+    async fn load_demo_stock(&self, secrets: &Secrets) -> anyhow::Result<Option<i64>> {
         let url = |schema| database::login_url(&self.data.admin_url, schema, secrets);
         let stock = catalog::seed::stock(&url(Schema::Catalog)?).await?;
         let stock: Vec<orders::seed::Stock> = stock
@@ -252,7 +253,7 @@ impl Shop {
         orders::seed::load(&url(Schema::Orders)?, &stock, |_| {})
             .await
             .context("cannot load the demo stock")?;
-        Ok(())
+        Ok(stock.iter().max_by_key(|of| of.on_hand).map(|of| of.variant_id))
     }
 
     /// The demo logins, and an agenda for the first customer among them.

@@ -272,8 +272,8 @@ impl Plan {
         found.map(|(program, _)| program.internal_http)
     }
 
-    /// Where things are, and what to try first.
-    pub(crate) fn addresses(&self) -> Vec<Line> {
+    /// Where things are, and what to try first; a cart, when some variant is `in_stock`.
+    pub(crate) fn addresses(&self, in_stock: Option<i64>) -> Vec<Line> {
         let mut lines: Vec<Line> = self.moved.iter().map(|text| Line::Note { text: text.clone() }).collect();
         let unlimited = format!("rate limits spare {LOAD_GENERATORS}, so that ab and k6 can be tried here");
         lines.push(Line::Note { text: unlimited });
@@ -318,11 +318,13 @@ impl Plan {
             format!("curl -i {}/api/v1/products", &shop["http://".len()..]),
             "twice: look at X-Cache-Hit",
         );
-        let first_item = r#"-H 'content-type: application/json' -d '{"variant_id":1,"quantity":2}'"#;
-        try_this(
-            format!("curl -i {first_item} {shop}/api/v1/cart/items"),
-            "a first cart; its cart-token cookie is the way back to it",
-        );
+        if let Some(variant) = in_stock {
+            let item = format!(r#"{{"variant_id":{variant},"quantity":2}}"#);
+            try_this(
+                format!("curl -i -H 'content-type: application/json' -d '{item}' {shop}/api/v1/cart/items"),
+                "a first cart; its cart-token cookie is the way back to it",
+            );
+        }
         let cookie = format!(r#""Cookie: auth-token=$({} token --role admin --user 1)""#, ourselves());
         try_this(format!("curl -H {cookie} {shop}/api/admin/performance-metrics"), "admins only");
         lines
