@@ -286,6 +286,18 @@ BEGIN
     END LOOP;
 END $$;
 
+-- The same for money that came late: one row of nulls, and nothing promised, when some of it is not there. The
+-- transaction goes on.
+CREATE FUNCTION orders.reserve_if_there(p_order bigint, p_variants bigint[], p_quantities int[], p_ttl interval)
+RETURNS SETOF orders.stock_change
+LANGUAGE plpgsql SET search_path = pg_catalog
+AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM orders.reserve(p_order, p_variants, p_quantities, p_ttl);
+EXCEPTION WHEN SQLSTATE 'MC409' THEN
+    RETURN NEXT NULL::orders.stock_change;
+END $$;
+
 -- Ends an order's promises: 'committed' takes the goods away, 'released' gives them back. A repeat finds nothing to
 -- do. The caller has locked the order.
 CREATE FUNCTION orders.settle(p_order bigint, p_to text) RETURNS SETOF orders.stock_change

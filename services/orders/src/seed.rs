@@ -36,8 +36,10 @@ pub struct Loaded {
     pub coupons: usize,
 }
 
-/// Gives the demo shop stock and coupons: 10 % off for newcomers (`BEMVINDO10`, at most 50 reais) and free shipping
-/// from 150 reais (`FRETEGRATIS`). What is there already stays as it is, so that an interrupted load goes on.
+/// Gives the demo shop stock and coupons.
+///
+/// The coupons are 10 % off for newcomers (`BEMVINDO10`, at most 50 reais) and free shipping from 150 reais
+/// (`FRETEGRATIS`). What is there already stays as it is, so that an interrupted load goes on.
 ///
 /// `database_url` is the service's own login. No event tells of it: nobody has seen the shop yet. `progress` hears
 /// how many levels were looked at so far.

@@ -19,14 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 const PARALLEL: usize = 200;
 
 /// How many answers have this status.
-#[track_caller]
 fn count(answers: &[Answer], status: u16) -> usize {
-    let said: std::collections::BTreeMap<String, usize> =
-        answers.iter().fold(std::collections::BTreeMap::new(), |mut said, answer| {
-            *said.entry(format!("{} {}", answer.status, answer.json()["code"])).or_default() += 1;
-            said
-        });
-    println!("{said:?}");
     answers.iter().filter(|answer| answer.status == status).count()
 }
 

@@ -15,12 +15,8 @@ const DURABLE: &str = "catalog-sales";
 const SOON: Duration = Duration::from_secs(30);
 
 fn placed(order_id: i64, lines: &[(i64, i32)]) -> Fact {
-    let line = |&(product_id, quantity): &(i64, i32)| OrderedLine {
-        product_id,
-        variant_id: product_id,
-        quantity,
-        ..Default::default()
-    };
+    let line =
+        |&(product_id, quantity): &(i64, i32)| OrderedLine { product_id, variant_id: product_id, quantity };
     Fact::OrderPlaced(OrderPlaced {
         order_id,
         currency: "BRL".to_owned(),

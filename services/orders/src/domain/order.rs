@@ -131,10 +131,10 @@ impl Units {
         let mut parsed = Vec::with_capacity(lines.len());
         for (index, (line, quantity, words)) in lines.enumerate() {
             if line < 1 {
-                return Err(Invalid::value(&format!("lines[{index}].line"), "must be at least 1"));
+                return Err(Invalid::value(format!("lines[{index}].line"), "must be at least 1"));
             }
             if quantity < 1 {
-                return Err(Invalid::value(&format!("lines[{index}].quantity"), "must be at least 1"));
+                return Err(Invalid::value(format!("lines[{index}].quantity"), "must be at least 1"));
             }
             let reason = reason(&format!("lines[{index}].reason"), words)?;
             parsed.push(Self { line, quantity, reason });

@@ -167,7 +167,7 @@ pub(crate) fn declined(answer: Result<PayResponse, Status>) -> (String, String) 
     (word("mc-decline-code"), word("mc-retryable"))
 }
 
-/// All knobs of faults.
-pub(crate) fn faults(name: &str, rate: f64) -> Value {
+/// One kind of fault, always (1) or never (0).
+pub(crate) fn faults(name: &str, rate: u8) -> Value {
     json!({ "faults": { name: rate } })
 }

@@ -27,12 +27,13 @@ rls::statements! {
                    FROM reservations r WHERE r.order_id = $1 AND r.state = 'committed' AND r.quantity > 0) r,
                 LATERAL give_back($1, r.variants, r.quantities) c";
 
-    /// Promises an order its goods once more, all or none, for so many seconds.
+    /// Promises an order its goods once more, all or none, for so many seconds; says whether some were gone.
     RESERVE_AGAIN =
-        "SELECT c.variant_id, c.product_id, c.on_hand, c.reserved, c.version, c.old_band, c.band, c.band_version
+        "SELECT c.variant_id IS NULL AS gone, c.variant_id, c.product_id, c.on_hand, c.reserved, c.version, c.old_band,
+                c.band, c.band_version
            FROM (SELECT array_agg(i.variant_id) AS variants, array_agg(i.quantity - i.cancelled) AS quantities
                    FROM order_items i WHERE i.order_id = $1 AND i.cancelled < i.quantity) i,
-                LATERAL reserve($1, i.variants, i.quantities, make_interval(secs => $2::double precision)) c";
+                LATERAL reserve_if_there($1, i.variants, i.quantities, make_interval(secs => $2::double precision)) c";
 
     /// Gives the coupon of an order that came to nothing back.
     GIVE_COUPON_BACK = "SELECT unredeem($1)";
@@ -96,25 +97,15 @@ pub(crate) async fn reserve_again(
     order_id: i64,
     keep: time::Duration,
 ) -> Result<Option<Vec<StockChange>>, sqlx::Error> {
-    sqlx::raw_sql("SAVEPOINT goods").execute(&mut *tx.statement("SAVEPOINT")).await?;
-    let reserved = sqlx::query_as(RESERVE_AGAIN)
+    let reserved: Vec<Taken> = sqlx::query_as(RESERVE_AGAIN)
         .bind(order_id)
         .bind(keep.as_seconds_f64())
         .fetch_all(&mut *tx.statement("SELECT reserve again"))
-        .await;
-    match reserved {
-        Ok(changes) => {
-            sqlx::raw_sql("RELEASE SAVEPOINT goods").execute(&mut *tx.statement("RELEASE SAVEPOINT")).await?;
-            Ok(Some(changes))
-        }
-        Err(error) if error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("MC409")) => {
-            sqlx::raw_sql("ROLLBACK TO SAVEPOINT goods")
-                .execute(&mut *tx.statement("ROLLBACK TO SAVEPOINT"))
-                .await?;
-            Ok(None)
-        }
-        Err(error) => Err(error),
+        .await?;
+    if reserved.iter().any(|reserved| reserved.gone) {
+        return Ok(None);
     }
+    Ok(Some(reserved.into_iter().filter_map(Taken::change).collect()))
 }
 
 /// Gives an order's coupon back.

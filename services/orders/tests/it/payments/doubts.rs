@@ -44,7 +44,7 @@ async fn an_error_before_the_charge_proves_itself_in_time() {
     let app = TestApp::start().await;
     app.shelf(1, 1_500, 10).await;
     let order = app.order_of(ANA, &[(1, 1)]).await;
-    app.provider_is(faults("before_effect", 1.0)).await;
+    app.provider_is(faults("before_effect", 1)).await;
     let answer = app.pay(ANA, card(order.id, "pm_card_visa")).await.unwrap();
     assert_eq!(answer.payment.unwrap().status, "unknown");
     app.provider_is(json!({})).await;
@@ -91,7 +91,7 @@ async fn a_provider_that_fails_is_left_alone() {
     for user in 100..107 {
         placed.push((Who::User(user), app.order_of(Who::User(user), &[(1, 1)]).await));
     }
-    app.provider_is(faults("reset_connection", 1.0)).await;
+    app.provider_is(faults("reset_connection", 1)).await;
     let mut doubtful = Vec::new();
     let mut refused = 0;
     for (who, order) in &placed {

@@ -126,7 +126,7 @@ async fn a_refund_that_fails_before_anything_is_asked_for_again() {
     let app = TestApp::start().await;
     app.shelf(1, 1_500, 10).await;
     let order = app.paid(ANA, &[(1, 1)]).await;
-    app.provider_is(super::faults("before_effect", 1.0)).await;
+    app.provider_is(super::faults("before_effect", 1)).await;
     app.refunded(order.id, Some(500)).await.unwrap();
     app.becomes("SELECT max(checks) > 0 FROM refunds", "true").await;
     app.provider_is(json!({})).await;

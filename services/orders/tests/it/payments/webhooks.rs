@@ -142,7 +142,7 @@ async fn an_event_is_tried_four_times_and_then_left_to_people() {
     let order = app.order_of(ANA, &[(1, 1)]).await;
     app.pay(ANA, pix(order.id)).await.unwrap();
     let event = app.events_of(order.id).await.pop().unwrap();
-    app.provider_is(super::faults("reset_connection", 1.0)).await;
+    app.provider_is(super::faults("reset_connection", 1)).await;
     app.told(&event).await.unwrap();
     for tries in 1..=3 {
         app.becomes("SELECT attempts FROM payment_events WHERE processed_at IS NULL", &tries.to_string())
