@@ -1,6 +1,7 @@
 //! What is connected to what.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,13 +14,14 @@ use proto::orders::v1::order_admin_service_server::OrderAdminServiceServer;
 use proto::orders::v1::order_service_server::OrderServiceServer;
 use rls::{Asserter, Assertions, Database, DatabaseConfig};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::grpc::OrdersGrpc;
-use crate::handlers::Shared;
+use crate::handlers::{CHECKOUTS_MAX, Shared};
 use crate::payments::Payments;
 use crate::timelines::Timelines;
 use crate::workers::Workers;
@@ -74,7 +76,8 @@ impl App {
         let timelines = Timelines::new();
         let payments = Payments::new(&config.payments, db.clone(), timelines.clone())
             .context("cannot set up the payment provider")?;
-        let shared = Shared { db, catalog, key: config.secret_key, payments, timelines };
+        let checkouts = Arc::new(Semaphore::new(CHECKOUTS_MAX));
+        let shared = Shared { db, catalog, key: config.secret_key, payments, timelines, checkouts };
         let service = OrdersGrpc { shared, assertions };
         let grpc = grpc::Server::bind(config.grpc_addr).await?;
         let internal = TcpListener::bind(config.internal_http_addr)

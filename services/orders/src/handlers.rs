@@ -11,11 +11,13 @@ pub(crate) mod refund_order;
 pub(crate) mod staff;
 pub(crate) mod stock;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use idempotency::Done;
 use rls::{Caller, Class, Committed, Database, DatabaseError, Tx, UserId};
 use time::OffsetDateTime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::catalog::Catalog;
 use crate::domain::Version;
@@ -27,6 +29,8 @@ use crate::timelines::Timelines;
 /// Longer than any read may take: the slowest statement is bounded by what one page holds.
 const READ_DEADLINE: Duration = Duration::from_secs(2);
 const WRITE_DEADLINE: Duration = Duration::from_secs(4);
+/// Checkouts under way at once in this process: some read carts and ask the catalog while others write.
+pub(crate) const CHECKOUTS_MAX: usize = 12;
 
 /// What every call is answered from. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) key: SecretKey,
     pub(crate) payments: Payments,
     pub(crate) timelines: Timelines,
+    /// Places for checkouts under way: more of them at once would only make each other late.
+    pub(crate) checkouts: Arc<Semaphore>,
 }
 
 /// One call: who asks, how long they wait, and what it is answered from.
@@ -97,6 +103,15 @@ impl Call {
         let within = self.within.min(WRITE_DEADLINE);
         let repeat = self.repeat.as_ref();
         idempotency::once_after(&self.shared.db, &caller, Class::Write, within, repeat, before, work).await
+    }
+
+    /// A place among the checkouts under way, waited for during half of the caller's patience at most.
+    pub(crate) async fn place_to_check_out(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let free = Arc::clone(&self.shared.checkouts).acquire_owned();
+        match tokio::time::timeout(self.within / 2, free).await {
+            Ok(place) => Ok(place.expect("the semaphore is never closed")),
+            Err(_late) => Err(Error::Database(DatabaseError::Busy)),
+        }
     }
 
     /// The caller as somebody who buys.

@@ -14,6 +14,7 @@ use proto::events::v1::{OrderPlaced, OrderedLine};
 use proto::orders::v1 as pb;
 use rls::{Caller, Tx};
 use time::{Duration, OffsetDateTime};
+use tokio::sync::OwnedSemaphorePermit;
 
 use self::offer::Offered;
 use crate::domain::checkout::{Email, Locale};
@@ -49,12 +50,16 @@ pub(crate) async fn place_order(
     // A repeat is answered as before, whatever became of the cart meanwhile: that is for the transaction to find out,
     // and so is a refusal its to keep.
     let wish = Arc::new(wish);
-    let offered = offer::offer(call, &buyer, &wish);
+    let offered = async {
+        let place = call.place_to_check_out().await?;
+        Ok((offer::offer(call, &buyer, &wish).await, place))
+    };
     let wished = Arc::clone(&wish);
     let mut done = call
-        .once_after(Caller::Service, offered, move |tx, offered| {
+        .once_after(Caller::Service, offered, move |tx, offered: Result<(_, OwnedSemaphorePermit), Error>| {
             Box::pin(async move {
                 hit("ck.after_idem_claim").await?;
+                let (offered, _place) = offered?;
                 place(tx, &key, &buyer, &wished, &offered?).await
             })
         })
