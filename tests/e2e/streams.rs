@@ -147,7 +147,7 @@ async fn five_streams_are_enough_and_a_drain_ends_them() {
         listeners.push(Listener::open(&shop, 0, 301, None).await);
     }
     let sixth = shop.client(0).with_bearer(shop.customer(301)).get(PATH).await;
-    assert_eq!((sixth.status.as_u16(), sixth.json()["code"].clone()), (429, Value::from("rate_limited")));
+    assert_eq!((sixth.status.as_u16(), sixth.json()["code"].clone()), (429, Value::from("too_many_streams")));
     // Somebody else still may.
     let _other = Listener::open(&shop, 0, 302, None).await;
     shop.terminate(Service::Gateway(0));

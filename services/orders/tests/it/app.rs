@@ -132,7 +132,7 @@ impl TestApp {
     }
 
     /// Ends the service as SIGTERM does and returns when it has.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.shutdown.drain.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(20), &mut self.serving).await;
         ended.expect("the service drains in time").expect("it does not panic").expect("it ends well");

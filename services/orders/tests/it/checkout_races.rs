@@ -30,7 +30,7 @@ fn counted(expected: &[(&str, usize)]) -> Vec<(String, usize)> {
 }
 
 /// Ends the service, so that all of its connections have told what they know, and counts deadlocks.
-async fn end_without_deadlock(app: TestApp) {
+async fn end_without_deadlock(mut app: TestApp) {
     let mut admin = app.admin().await;
     app.stop().await;
     let deadlocks: i64 =

@@ -35,7 +35,7 @@ async fn orders_stay_and_forget_who_placed_them() {
     let jetstream = jetstream::new(client);
     ::events::streams::declare(&jetstream, 1).await.unwrap();
     let url = nats.url();
-    let app = TestApp::start_with(move |config| config.nats_url = url).await;
+    let mut app = TestApp::start_with(move |config| config.nats_url = url).await;
     app.shelf(1, 1_000, 100).await;
     app.sql("INSERT INTO coupons (code, kind, value) VALUES ('UM', 'fixed', 100)").await;
 

@@ -203,7 +203,9 @@ async fn hundreds_of_random_merges_lose_nothing() {
                 }
                 let merging = || app.tried(|| app.merge_carts(user, merge(guest, strategy)));
                 let (merged, again) = (merging().await.unwrap(), merging().await.unwrap());
-                assert_eq!((&again.report, &again.cart), (&merged.report, &merged.cart));
+                assert_eq!(again.report, merged.report);
+                let lines = |answer: &MergeCartsResponse| quantities(answer.cart.as_ref().unwrap());
+                assert_eq!(lines(&again), lines(&merged));
                 let report = merged.report.unwrap();
                 let kept = quantities(&merged.cart.unwrap());
                 assert_eq!(kept, quantities(&app.cart(user).await));

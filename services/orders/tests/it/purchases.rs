@@ -226,7 +226,7 @@ async fn an_order_is_bought_again_at_todays_prices() {
 
 #[tokio::test]
 async fn whoever_watches_hears_of_every_step() {
-    let app = TestApp::start().await;
+    let mut app = TestApp::start().await;
     app.shelf(1, 1_000, 100).await;
     let order = app.order_of(ANA, &[(1, 1)]).await;
     let watch = |after_seq| WatchOrderRequest { order_id: order.id, after_seq };
@@ -265,7 +265,7 @@ async fn whoever_watches_hears_of_every_step() {
     })
     .await;
 
-    let ending = tokio::spawn(app.stop());
+    let ending = tokio::spawn(async move { app.stop().await });
     let last = next().await.unwrap().unwrap_err();
     assert_eq!(last.code(), Code::Unavailable, "{last:?}");
     ending.await.unwrap();
