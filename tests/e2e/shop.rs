@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -469,8 +470,18 @@ fn assertion_key(keys: &testkit::jwt::TestKeys, issuer: &str) -> String {
     keys.assertion_key_file(issuer).display().to_string()
 }
 
-/// Loopback addresses that nobody listens on. They are all reserved at once, so they differ.
+/// Loopback addresses that nobody listens on, each handed out once. They lie below the ports that the system gives to
+/// outgoing connections: one of those could take an address before its service does.
 pub(crate) fn free_addresses<const N: usize>() -> [SocketAddr; N] {
-    let listeners: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    std::array::from_fn(|_| {
+        loop {
+            let step = NEXT.fetch_add(1, Ordering::Relaxed);
+            let port = 10_000 + (std::process::id() % 100 * 200 + step) % 20_000;
+            let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap()));
+            if TcpListener::bind(address).is_ok() {
+                return address;
+            }
+        }
+    })
 }
