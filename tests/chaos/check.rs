@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::history::History;
 use crate::invariants::{self, CHECKED, Evidence, Violation};
+use crate::product;
 use crate::provider;
 use crate::system::{Database, Part, System};
 
@@ -77,7 +78,7 @@ fn broken_logs(system: &System) -> Vec<Violation> {
 
 /// Asks the product itself whether its logs of what staff did are whole.
 async fn audit(system: &System, database: Database) -> Result<Option<Violation>> {
-    let verify = tokio::process::Command::new(env!("CARGO_BIN_EXE_mestres"))
+    let verify = tokio::process::Command::new(product::binary())
         .args(["audit", "verify", "--service", database.schema()])
         .env_clear()
         .env("MESTRES_DATABASE_URL", system.login_url(database))

@@ -4,6 +4,10 @@
 //! `cargo test --workspace --features mestres/failpoints --test chaos -- run --seed 7` draws a plan, prints it, and
 //! ends with a list of violations, which is empty. A run is given again by its seed and plan. The checker itself is
 //! tested by violations that are planted: `-- self-test`.
+//!
+//! `MESTRES_BINARY` names another binary of the product than the one that cargo built with this program, such as a
+//! release build with failpoints (`cargo build --release --workspace --features mestres/failpoints`) for the long
+//! budgets. One without failpoints is refused.
 
 mod check;
 mod client;
@@ -13,6 +17,7 @@ mod history;
 mod invariants;
 mod load;
 mod plan;
+mod product;
 mod provider;
 mod quiet;
 mod report;
@@ -29,6 +34,10 @@ use commands::{Cli, Command, charges, oversell, run, same_key, smoke, sweep};
 #[tokio::main]
 async fn main() -> ExitCode {
     let command = Cli::parse().command.unwrap_or(Command::SelfTest);
+    if let Err(error) = product::check().await {
+        report::say(&format!("cannot begin: {error:#}"));
+        return ExitCode::FAILURE;
+    }
     let violations = match command {
         Command::SelfTest => Box::pin(self_test::run()).await,
         Command::Run(options) => Box::pin(run::run(&options)).await,

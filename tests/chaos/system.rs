@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 use sqlx::PgConnection;
 use testkit::jwt::{TestKeys, key_set};
@@ -33,6 +34,9 @@ const WEBHOOK_SECRET: &str = "whsec_chaos";
 const PATIENCE: Duration = Duration::from_secs(6);
 /// Patience with a start on a busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(90);
+/// The first port of services, and how many there are.
+const PORT_MIN: u32 = 10_000;
+const PORTS: u32 = 20_000;
 
 /// A running shop. Everything ends with it.
 #[derive(Debug)]
@@ -255,12 +259,19 @@ fn environment(
     environment
 }
 
-/// Loopback addresses that nobody listens on. They are all reserved at once, so they differ.
+/// Loopback addresses that nobody listens on, each handed out once. They lie below the ports that the system gives to
+/// outgoing connections: one of those could take the address of a service while it is down.
 fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
-    let mut listeners = Vec::with_capacity(N);
-    for _ in 0..N {
-        listeners.push(TcpListener::bind("127.0.0.1:0").context("no free port")?);
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut addresses = Vec::with_capacity(N);
+    while addresses.len() < N {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        ensure!(step < PORTS, "no free port");
+        let port = PORT_MIN + (std::process::id() % 100 * 200 + step) % PORTS;
+        let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).context("a port")?));
+        if TcpListener::bind(address).is_ok() {
+            addresses.push(address);
+        }
     }
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
-    Ok(addresses.try_into().expect("as many as were bound"))
+    Ok(addresses.try_into().expect("as many as were asked for"))
 }

@@ -11,6 +11,7 @@ mod bad_input;
 mod cancellation;
 mod client;
 mod drain;
+mod failpoints;
 mod freshness;
 mod health_proxy;
 mod isolation;

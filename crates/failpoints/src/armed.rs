@@ -34,12 +34,7 @@ enum Action {
 #[expect(clippy::print_stderr, reason = "nothing else is there when the process ends at once")]
 pub(crate) fn points() -> &'static Points {
     static POINTS: std::sync::LazyLock<Points> = std::sync::LazyLock::new(|| {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a switch of test builds only, no setting of a service"
-        )]
-        let text = std::env::var("MESTRES_FAILPOINTS").unwrap_or_default();
-        Points::parse(&text).unwrap_or_else(|refusal| {
+        Points::parse(&crate::start::text()).unwrap_or_else(|refusal| {
             eprintln!("MESTRES_FAILPOINTS: {refusal}");
             std::process::abort()
         })
@@ -69,6 +64,10 @@ impl Points {
             }
         }
         Ok(Self(points))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
     }
 
     /// Does what `name` is armed with, if it is.
@@ -102,7 +101,7 @@ impl Action {
         }
     }
 
-    #[expect(clippy::print_stderr, reason = "the harness reads there where a process waits to be killed")]
+    #[expect(clippy::print_stderr, reason = "the harness reads there what a process has passed")]
     async fn act(self, name: &'static str) -> Result<(), Injected> {
         match self {
             Self::Abort => {
@@ -114,6 +113,7 @@ impl Action {
                 Err(Injected(name))
             }
             Self::Sleep(how_long) => {
+                eprintln!("SLEEP {name}");
                 tokio::time::sleep(how_long).await;
                 Ok(())
             }
@@ -150,6 +150,7 @@ mod tests {
     #[tokio::test]
     async fn a_point_acts_as_often_as_it_was_told() {
         let points = Points::parse(" a=error*2; b = error ;;").expect("good");
+        assert_eq!(points.count(), 2);
         for expected in [Err(Injected("a")), Err(Injected("a")), Ok(()), Ok(())] {
             assert_eq!(points.hit("a").await, expected);
         }

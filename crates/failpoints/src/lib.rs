@@ -5,14 +5,17 @@
 //!
 //! - `abort`: the process ends at once, as a crash would;
 //! - `error`: the point answers [`Injected`] instead of going on;
-//! - `sleep(ms)`: it goes on that much later;
+//! - `sleep(ms)`: it prints `SLEEP <name>` to standard error and goes on that much later;
 //! - `pause`: it prints `AT <name>` to standard error and waits to be killed.
 //!
-//! With `*times` the point acts so many times and is passed from then on. A text that cannot be read is printed and
-//! ends the process: a test that armed nothing would prove nothing.
+//! With `*times` the point acts so many times and is passed from then on. A text that cannot be read ends the process,
+//! and so does any text in a build without the feature ([`arm`]): a test that armed nothing would prove nothing.
 
 #[cfg(any(feature = "enabled", test))]
 mod armed;
+mod start;
+
+pub use start::{Unarmed, arm};
 
 /// What an armed point answers instead of going on; names the point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,9 @@
 //! Mestres Café in one binary: the whole shop on this machine (`mestres up`), one service of it
 //! (`mestres serve catalog`), and what goes with running them.
 //!
-//! Every role is a subcommand, so that what a developer runs is what a cluster runs.
+//! Every role is a subcommand, so that what a developer runs is what a cluster runs. Only a build with
+//! `--features mestres/failpoints` can be stopped at a point named in `MESTRES_FAILPOINTS`; any other refuses to start
+//! with that variable, so that no test arms what does nothing.
 
 mod cli;
 mod serve;
@@ -37,6 +39,10 @@ use clap::Parser as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if let Err(refusal) = failpoints::arm() {
+        let _told = writeln!(std::io::stderr(), "mestres: {refusal}");
+        return ExitCode::from(2);
+    }
     match cli::Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -14,6 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::Part;
+use crate::product;
 
 /// One that ends at its start is not started again at once.
 const REVIVE_AFTER: Duration = Duration::from_millis(300);
@@ -174,7 +175,7 @@ impl Processes {
 fn start(process: &mut Process, part: Part, failpoints: Option<&str>, log: &Path) -> Result<()> {
     let file = File::options().create(true).append(true).open(log).context("no log")?;
     process.log_from = file.metadata().map_or(0, |file| file.len());
-    let child = Command::new(env!("CARGO_BIN_EXE_mestres"))
+    let child = Command::new(product::binary())
         .args(["serve", part.role()])
         .env_clear()
         .envs(process.environment.iter().map(|(name, value)| (name, value)))
