@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use testkit::eventually;
 use tonic::Code;
 
-use crate::shop::{IMAGE, PATIENCE, Shop, check_problem, header};
+use crate::scripted_catalog::IMAGE;
+use crate::shop::{PATIENCE, Shop, check_problem, header};
 
 async fn json(response: Response) -> Value {
     response.json().await.expect("the body is JSON")

@@ -27,6 +27,7 @@ mod prefetch;
 mod problems;
 mod repeats;
 mod scripted_agenda;
+mod scripted_catalog;
 mod scripted_orders;
 mod sessions;
 mod shop;
