@@ -22,10 +22,11 @@ pub enum Claim {
     OtherRequest,
 }
 
-/// The right to work on a request, for a minute from the claim. Whoever takes over after that fences this attempt
-/// off: it can no longer keep its answer.
+/// The right to work on a request, for 15 seconds from the claim: longer than any work under a key has (a payment's
+/// transactions and calls end within 12), and short enough for a buyer whose process was killed to ask again. Whoever
+/// takes over after that fences this attempt off: it can no longer keep its answer.
 #[derive(Debug, Clone)]
-#[must_use = "a claim that is not finished stands in the way for a minute"]
+#[must_use = "a claim that is not finished stands in the way for 15 seconds"]
 pub struct Ticket {
     request: Request,
     attempt: i32,

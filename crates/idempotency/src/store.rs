@@ -17,7 +17,7 @@ rls::statements! {
             SELECT pg_try_advisory_xact_lock(hashtextextended($1 || chr(10) || $2 || chr(10) || $3, 0)) AS mine
         ), taken AS (
             INSERT INTO idempotency_keys (scope, route, key, request_sha256, locked_until, request_id)
-            SELECT $1, $2, $3, $4, now() + interval '60 seconds', $5 FROM turn WHERE mine
+            SELECT $1, $2, $3, $4, now() + interval '15 seconds', $5 FROM turn WHERE mine
             ON CONFLICT DO NOTHING
             RETURNING attempt
         )
@@ -29,7 +29,7 @@ rls::statements! {
     /// Takes a key over whose day is over, or whose worker is late.
     TAKE_OVER = "UPDATE idempotency_keys
            SET request_sha256 = $4, state = 'in_flight', attempt = attempt + 1, status = NULL, reply = NULL,
-               locked_until = now() + interval '60 seconds', request_id = $5, created_at = now(),
+               locked_until = now() + interval '15 seconds', request_id = $5, created_at = now(),
                expires_at = now() + interval '24 hours'
          WHERE (scope, route, key) = ($1, $2, $3)
            AND (expires_at <= now() OR (state = 'in_flight' AND locked_until <= now() AND request_sha256 = $4))

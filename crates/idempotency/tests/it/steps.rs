@@ -74,7 +74,7 @@ async fn a_late_attempt_is_taken_over_and_fenced_off() {
     );
     let quick = ticket(&app.db, &asked).await;
     assert_eq!(quick.attempt(), 2);
-    assert!(matches!(take(&app.db, &asked).await, Claim::InFlight), "its minute begins anew");
+    assert!(matches!(take(&app.db, &asked).await, Claim::InFlight), "its time begins anew");
     assert_eq!(finish(&app.db, &slow).await, Finish::Overtaken);
     assert!(matches!(take(&app.db, &asked).await, Claim::InFlight), "the slow one kept nothing");
     assert_eq!(finish(&app.db, &quick).await, Finish::Kept);

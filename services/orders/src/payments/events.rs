@@ -29,6 +29,14 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 /// What became of an event.
 type Outcome = &'static str;
 
+/// What became of the events about one intent.
+#[derive(Debug, Default)]
+struct Worked {
+    ended: Vec<(Kept, Outcome)>,
+    /// To be tried again.
+    failed: Vec<Kept>,
+}
+
 impl Payments {
     /// Keeps an event, if the provider signed it. Repeats change nothing.
     ///
@@ -104,8 +112,12 @@ impl Payments {
             }
         }
         let worked = stream::iter(groups.into_iter().map(|group| self.work_group(group)));
-        let worked: Vec<Vec<(Kept, Outcome)>> = worked.buffer_unordered(SIDE_BY_SIDE).collect().await;
-        ended.extend(worked.into_iter().flatten());
+        let worked: Vec<Worked> = worked.buffer_unordered(SIDE_BY_SIDE).collect().await;
+        let mut failed = Vec::new();
+        for group in worked {
+            ended.extend(group.ended);
+            failed.extend(group.failed);
+        }
         for _ in &ended {
             self.inner.counts.event();
         }
@@ -118,6 +130,9 @@ impl Payments {
                 if !early.is_empty() {
                     provider_events::wait_with(tx, &early).await?;
                 }
+                if !failed.is_empty() {
+                    provider_events::retry(tx, &failed).await?;
+                }
                 Ok::<_, DatabaseError>(())
             })
         });
@@ -125,28 +140,30 @@ impl Payments {
         Ok(count)
     }
 
-    /// Events about one intent, one after the other; answers those that are done with.
-    async fn work_group(&self, group: Vec<Kept>) -> Vec<(Kept, Outcome)> {
-        let mut ended = Vec::with_capacity(group.len());
+    /// Events about one intent, one after the other.
+    async fn work_group(&self, group: Vec<Kept>) -> Worked {
+        let mut worked = Worked::default();
         for event in group {
             let outcome = match self.work(&event).await {
                 Ok(outcome) => outcome,
                 Err(error) if event.attempts < TRIES_MAX => {
                     tracing::warn!(event.id = event.event_id, %error, "an event is tried again in a minute");
+                    worked.failed.push(event);
                     continue;
                 }
                 Err(error) => {
                     if let Err(error) = self.event_issue(&event, "event_unworkable", error.to_string()).await
                     {
                         tracing::warn!(event.id = event.event_id, %error, "an issue was not raised");
+                        worked.failed.push(event);
                         continue;
                     }
                     "given_up"
                 }
             };
-            ended.push((event, outcome));
+            worked.ended.push((event, outcome));
         }
-        ended
+        worked
     }
 
     async fn work(&self, event: &Kept) -> Result<Outcome, Unworked> {

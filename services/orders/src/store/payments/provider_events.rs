@@ -11,11 +11,12 @@ rls::statements! {
         "INSERT INTO payment_events (provider, event_id, type, provider_ref, payload) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT DO NOTHING";
 
-    /// Events to be worked through, under a lease that is also the pause before the next try, and what is known of the
-    /// payment that each is about: the one with its intent, or the one that the intent names.
+    /// Events to be worked through, under a lease, and what is known of the payment that each is about: the one with its
+    /// intent, or the one that the intent names. A lease that ends before the work does has it done twice, which changes
+    /// nothing; one that is long keeps the events of a killed process waiting.
     TAKE_EVENTS =
         "WITH taken AS (
-             UPDATE payment_events e SET attempts = e.attempts + 1, next_try_at = now() + interval '1 minute'
+             UPDATE payment_events e SET attempts = e.attempts + 1, next_try_at = now() + interval '20 seconds'
               WHERE (e.provider, e.event_id) IN (
                         SELECT d.provider, d.event_id FROM payment_events d
                          WHERE d.processed_at IS NULL AND d.next_try_at <= now()
@@ -40,6 +41,12 @@ rls::statements! {
     /// Looks at some events a little later; this was no try.
     WAIT_WITH_EVENTS =
         "UPDATE payment_events e SET attempts = e.attempts - 1, next_try_at = now() + interval '3 seconds'
+           FROM unnest($1::text[], $2::text[]) AS o (provider, event_id)
+          WHERE e.provider = o.provider AND e.event_id = o.event_id AND e.processed_at IS NULL";
+
+    /// Tries some events again in a minute (S170).
+    RETRY_EVENTS =
+        "UPDATE payment_events e SET next_try_at = now() + interval '1 minute'
            FROM unnest($1::text[], $2::text[]) AS o (provider, event_id)
           WHERE e.provider = o.provider AND e.event_id = o.event_id AND e.processed_at IS NULL";
 }
@@ -97,12 +104,26 @@ pub(crate) async fn end(tx: &mut Tx, events: &[(Kept, &'static str)]) -> Result<
         .map(drop)
 }
 
-/// Looks at some events a little later.
+/// Looks at some events a little later; this was no try.
 pub(crate) async fn wait_with(tx: &mut Tx, events: &[Kept]) -> Result<(), sqlx::Error> {
-    sqlx::query(WAIT_WITH_EVENTS)
+    put_off(tx, events, WAIT_WITH_EVENTS, "UPDATE payment_events later").await
+}
+
+/// Tries some events again in a minute.
+pub(crate) async fn retry(tx: &mut Tx, events: &[Kept]) -> Result<(), sqlx::Error> {
+    put_off(tx, events, RETRY_EVENTS, "UPDATE payment_events retry").await
+}
+
+async fn put_off(
+    tx: &mut Tx,
+    events: &[Kept],
+    statement: &'static str,
+    name: &'static str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(statement)
         .bind(events.iter().map(|event| event.provider.as_str()).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.event_id.as_str()).collect::<Vec<_>>())
-        .execute(&mut *tx.statement("UPDATE payment_events later"))
+        .execute(&mut *tx.statement(name))
         .await
         .map(drop)
 }
