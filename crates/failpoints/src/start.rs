@@ -31,13 +31,19 @@ pub fn arm() -> Result<(), Unarmed> {
 
 /// How many points the text arms in this build.
 #[cfg(feature = "enabled")]
-fn arms(text: &str) -> Result<usize, Unarmed> {
+use read as arms;
+#[cfg(not(feature = "enabled"))]
+use refuse as arms;
+
+/// How many points the text arms in a build that has some.
+#[cfg(any(feature = "enabled", test))]
+fn read(text: &str) -> Result<usize, Unarmed> {
     crate::armed::Points::parse(text).map(|points| points.count()).map_err(Unarmed::Unreadable)
 }
 
-/// How many points the text arms in this build.
-#[cfg(not(feature = "enabled"))]
-fn arms(text: &str) -> Result<usize, Unarmed> {
+/// How many points the text arms in a build that has none.
+#[cfg(any(not(feature = "enabled"), test))]
+fn refuse(text: &str) -> Result<usize, Unarmed> {
     if text.is_empty() { Ok(0) } else { Err(Unarmed::NotBuiltIn) }
 }
 
@@ -53,20 +59,18 @@ mod tests {
 
     #[test]
     fn nothing_to_arm_is_no_reason_not_to_start() {
-        assert_eq!(arms(""), Ok(0));
+        assert_eq!((read(""), refuse("")), (Ok(0), Ok(0)));
     }
 
-    #[cfg(not(feature = "enabled"))]
     #[test]
     fn a_build_without_points_refuses_to_arm_any() {
-        let refusal = arms("ck.after_reserve=abort").expect_err("inert").to_string();
+        let refusal = refuse("ck.after_reserve=abort").expect_err("inert").to_string();
         assert!(refusal.contains("--features mestres/failpoints"), "{refusal}");
     }
 
-    #[cfg(feature = "enabled")]
     #[test]
     fn a_build_with_points_says_how_many_it_arms_and_what_it_cannot_read() {
-        assert_eq!(arms("ck.after_reserve=abort; a=error*2"), Ok(2));
-        assert!(matches!(arms("ck.after_reserve"), Err(Unarmed::Unreadable(_))));
+        assert_eq!(read("ck.after_reserve=abort; a=error*2"), Ok(2));
+        assert!(matches!(read("ck.after_reserve"), Err(Unarmed::Unreadable(_))));
     }
 }

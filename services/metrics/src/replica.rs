@@ -136,7 +136,9 @@ impl Replica {
         let batches = self.state.aggregator().counters().unsaved.div_ceil(WRITE_BATCH);
         for _ in 0..batches {
             let states = self.state.aggregator().unsaved(WRITE_BATCH);
+            failpoints::hit("mx.before_flush").await?;
             self.store.write(&states).await?;
+            failpoints::hit("mx.after_flush").await?;
             self.state.aggregator().saved(&states);
         }
         Ok(())

@@ -68,6 +68,8 @@ pub(crate) enum StoreError {
     Redis(#[from] redis::RedisError),
     #[error("Redis did not answer within {} ms", DEADLINE.as_millis())]
     Late,
+    #[error(transparent)]
+    Injected(#[from] failpoints::Injected),
 }
 
 /// What has been written since a moment.

@@ -1,6 +1,7 @@
 //! The end of the session that asks.
 
 use proto::accounts::v1::{LogoutRequest, LogoutResponse};
+use rls::DatabaseError;
 
 use super::{Call, now};
 use crate::error::Error;
@@ -18,6 +19,7 @@ pub(crate) async fn logout(call: &Call, _: LogoutRequest) -> Result<LogoutRespon
         })
         .await?
         .value;
+    failpoints::hit("au.after_logout_before_broadcast").await.map_err(DatabaseError::from)?;
     call.resources.announce(&revocations);
     Ok(LogoutResponse { revocations })
 }

@@ -1,7 +1,7 @@
 //! A refresh token exchanged for the next one.
 
 use proto::accounts::v1::{RefreshRequest, RefreshResponse, Revocation};
-use rls::{UserId, UserRole};
+use rls::{DatabaseError, UserId, UserRole};
 use time::{Duration, OffsetDateTime};
 
 use super::begin_session::{REFRESH_GOOD_FOR, token_role, tokens};
@@ -45,6 +45,9 @@ pub(crate) async fn refresh(call: &Call, request: RefreshRequest) -> Result<Refr
             Box::pin(async move {
                 let by = client.fingerprint();
                 if let Some(session) = refresh_tokens::use_up(tx, &old, &by, now).await? {
+                    failpoints::hit("au.after_refresh_used_before_issue")
+                        .await
+                        .map_err(DatabaseError::from)?;
                     let until = session.session_expires_at.min(now + REFRESH_GOOD_FOR);
                     let user = session.user_id;
                     refresh_tokens::issue(tx, &new, session.session_id, user, now, until).await?;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rls::{Caller, Class, Database, Tx};
+use rls::{Caller, Class, Database, DatabaseError, Tx};
 use tokio_util::sync::CancellationToken;
 
 use super::outbound::{Outbound, Unsent};
@@ -130,6 +130,9 @@ impl Worker {
                 self.counts.add(2);
                 tracing::error!(email.id = %id, attempt = attempts, reason, "mail given up");
             }
+        }
+        if matches!(outcome, Outcome::Sent) {
+            failpoints::hit("cs.after_mail_before_mark").await.map_err(DatabaseError::from)?;
         }
         self.transaction(move |tx| {
             Box::pin(async move {
