@@ -17,6 +17,10 @@ const PAGES_MAX: usize = 1_000;
 pub(crate) enum Action {
     PayPix,
     ExpirePix,
+    /// The holder of a card says so to their bank.
+    Approve,
+    /// Or says no.
+    Reject,
 }
 
 /// A movement of money, as the provider's own books have it.
@@ -25,7 +29,7 @@ pub(crate) struct Movement {
     /// The payment intent that it belongs to.
     pub(crate) charge: String,
     pub(crate) order: i64,
-    /// capture or refund.
+    /// capture or refund; hold for money that was authorized, and is neither taken nor released.
     pub(crate) kind: &'static str,
     pub(crate) amount: i64,
 }
@@ -87,6 +91,8 @@ pub(crate) async fn act_on_intent(system: &System, intent: &str, action: Action)
     let path = match action {
         Action::PayPix => format!("pix/{intent}/pay"),
         Action::ExpirePix => format!("pix/{intent}/expire"),
+        Action::Approve => format!("3ds/{intent}/approve"),
+        Action::Reject => format!("3ds/{intent}/fail"),
     };
     http()?.post(url(system, &path)).send().await.context("the provider is away")?;
     Ok(())
@@ -100,7 +106,7 @@ pub(crate) async fn ledger(system: &System) -> Result<Vec<Movement>> {
     for _ in 0..PAGES_MAX {
         let url = format!("{}?after={after}", url(system, "ledger"));
         let page: Value = http.get(url).send().await.context("the provider is away")?.json().await?;
-        for (list, kind) in [("captures", "capture"), ("refunds", "refund")] {
+        for (list, kind) in [("captures", "capture"), ("refunds", "refund"), ("charges", "hold")] {
             for movement in page[list].as_array().with_context(|| format!("no {list} in {page}"))? {
                 movements.extend(Movement::read(movement, kind)?);
             }
@@ -114,9 +120,14 @@ pub(crate) async fn ledger(system: &System) -> Result<Vec<Movement>> {
 }
 
 impl Movement {
-    /// None when it failed or was called off: nothing was moved.
+    /// None when it failed or was called off: nothing was moved, nothing is held.
     fn read(movement: &Value, kind: &'static str) -> Result<Option<Self>> {
-        if matches!(movement["status"].as_str(), Some("failed" | "canceled")) {
+        let status = movement["status"].as_str();
+        let is_none = match kind {
+            "hold" => status != Some("authorized"),
+            _ => matches!(status, Some("failed" | "canceled")),
+        };
+        if is_none {
             return Ok(None);
         }
         let order = &movement["order_id"];

@@ -20,16 +20,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Waits until nothing is under way, once all faults are undone; the error names what still is.
 ///
-/// Whoever was still to pay by Pix does not; reservations that nobody pays for run out.
+/// Whoever was still to do something at the bank does not; reservations that nobody pays for run out.
 pub(crate) async fn wait(system: &Arc<System>, history: &Arc<History>, seed: u64) -> Result<()> {
     provider::set_mood(system, None, seed).await?;
     system.wait_until_ready().await?;
     let begun = Instant::now();
-    abandon_pix(system).await?;
+    send_waiting_away(system).await?;
     until_finished(system, "settling").await?;
     history.note(format!("settled after {:.1} s", begun.elapsed().as_secs_f64()));
     if ask_again(system, history).await {
-        abandon_pix(system).await?;
+        send_waiting_away(system).await?;
         until_finished(system, "answering").await?;
     }
     let begun = Instant::now();
@@ -75,7 +75,6 @@ async fn ask_again(system: &Arc<System>, history: &Arc<History>) -> bool {
         let mut ask = Ask::post(left.kind, &left.path, left.body.clone());
         ask.method = left.method.clone();
         ask.key = Some(left.key.clone());
-        // The claim of one that was killed ends after a minute.
         let deadline = Instant::now() + TRIED_AGAIN_WITHIN;
         let mut reply = client.ask_surely(ask.clone()).await;
         while !reply.is_an_answer() && Instant::now() < deadline {
@@ -93,16 +92,18 @@ async fn ask_again(system: &Arc<System>, history: &Arc<History>) -> bool {
     !unanswered.is_empty()
 }
 
-/// Payments by Pix that nobody has paid yet are never paid.
-async fn abandon_pix(system: &System) -> Result<()> {
+/// Whoever has not paid by Pix yet never does, and nobody shows up at the bank any more.
+async fn send_waiting_away(system: &System) -> Result<()> {
     let mut orders = system.admin(Database::Orders).await?;
-    let waiting: Vec<String> = sqlx::query_scalar(
-        "SELECT provider_ref FROM orders.payments WHERE status = 'requires_action' AND provider_ref IS NOT NULL",
+    let waiting: Vec<(String, String)> = sqlx::query_as(
+        "SELECT provider_ref, method FROM orders.payments
+          WHERE status = 'requires_action' AND provider_ref IS NOT NULL",
     )
     .fetch_all(&mut orders)
     .await?;
-    for intent in waiting {
-        provider::act_on_intent(system, &intent, Action::ExpirePix).await?;
+    for (intent, method) in waiting {
+        let action = if method == "pix" { Action::ExpirePix } else { Action::Reject };
+        provider::act_on_intent(system, &intent, action).await?;
     }
     Ok(())
 }

@@ -32,6 +32,11 @@ UNION ALL SELECT 'I04 paid order without its stock', o.id || ': variant ' || i.v
 UNION ALL SELECT 'I05 dead order still holds stock', o.id || ': ' || o.status
   FROM orders.orders o JOIN orders.reservations r ON r.order_id = o.id
  WHERE o.status IN ('expired', 'cancelled', 'refunded') AND r.state = 'held'
+UNION ALL SELECT 'I05 dead order kept its goods', o.id || ': ' || o.status
+  FROM orders.orders o JOIN orders.reservations r ON r.order_id = o.id
+ WHERE r.state = 'committed' AND r.quantity > 0
+   AND (o.status IN ('expired', 'cancelled')
+        OR (o.status = 'refunded' AND NOT EXISTS (SELECT FROM orders.shipments s WHERE s.order_id = o.id)))
 -- Money -----------------------------------------------------------------------------------------------------------
 UNION ALL SELECT 'I06 charged twice', p.order_id::text
   FROM (SELECT charge, order_id, sum(amount) FILTER (WHERE kind = 'capture') AS taken,
@@ -40,14 +45,18 @@ UNION ALL SELECT 'I06 charged twice', p.order_id::text
  WHERE p.taken > p.returned GROUP BY p.order_id HAVING count(*) > 1
 UNION ALL SELECT 'I06 captured twice on one authorization', charge
   FROM chk.prov WHERE kind = 'capture' GROUP BY charge HAVING count(*) > 1
+-- Money that was given back at once is money that was taken twice all the same.
+UNION ALL SELECT 'I06 taken twice for one order', order_id::text
+  FROM chk.prov WHERE kind = 'capture' GROUP BY order_id HAVING count(*) > 1
+UNION ALL SELECT 'I06 money left authorized', charge FROM chk.prov WHERE kind = 'hold'
 UNION ALL SELECT 'I07 net charge above the order''s total', p.order_id::text
   FROM chk.prov p LEFT JOIN orders.orders o ON o.id = p.order_id
  GROUP BY p.order_id, o.total_amount
-HAVING sum(CASE kind WHEN 'capture' THEN amount ELSE -amount END) > coalesce(o.total_amount, 0)
+HAVING sum(CASE kind WHEN 'capture' THEN amount WHEN 'refund' THEN -amount ELSE 0 END) > coalesce(o.total_amount, 0)
 UNION ALL SELECT 'I08 money taken, order neither paid nor refunded', p.order_id || ': ' || coalesce(o.status, 'no such order')
   FROM chk.prov p LEFT JOIN orders.orders o ON o.id = p.order_id
  GROUP BY p.order_id, o.status
-HAVING sum(CASE kind WHEN 'capture' THEN amount ELSE -amount END) > 0
+HAVING sum(CASE kind WHEN 'capture' THEN amount WHEN 'refund' THEN -amount ELSE 0 END) > 0
    AND coalesce(o.status, '?') NOT IN ('paid', 'processing', 'shipped', 'delivered', 'return_requested', 'returned',
                                        'partially_refunded')
 UNION ALL SELECT 'I09 paid order without money', o.id || ': ' || o.status
@@ -58,7 +67,7 @@ UNION ALL SELECT 'I09 paid order without money', o.id || ': ' || o.status
 UNION ALL SELECT 'I09 the shop''s idea of what it keeps is not the provider''s', o.id || ': ' || o.total_amount - o.refunded_amount
                  || ' <> ' || coalesce(p.net, 0)
   FROM orders.orders o
-  LEFT JOIN (SELECT order_id, sum(CASE kind WHEN 'capture' THEN amount ELSE -amount END) AS net FROM chk.prov GROUP BY 1) p
+  LEFT JOIN (SELECT order_id, sum(CASE kind WHEN 'capture' THEN amount WHEN 'refund' THEN -amount ELSE 0 END) AS net FROM chk.prov GROUP BY 1) p
     ON p.order_id = o.id
  WHERE o.status IN ('paid', 'processing', 'shipped', 'delivered', 'return_requested', 'returned', 'partially_refunded', 'refunded')
    AND o.total_amount - o.refunded_amount <> coalesce(p.net, 0)
@@ -70,7 +79,7 @@ UNION ALL SELECT 'I10 acknowledged order lost', h.order_id || ': ' || coalesce(o
 UNION ALL SELECT 'I11 ledger is not the provider''s', order_id || ': ' || coalesce(x.a, 0) || ' <> ' || coalesce(y.a, 0)
   FROM (SELECT order_id, sum(CASE kind WHEN 'capture' THEN amount WHEN 'refund' THEN -amount ELSE 0 END) AS a
           FROM orders.ledger GROUP BY 1) x
-  FULL JOIN (SELECT order_id, sum(CASE kind WHEN 'capture' THEN amount ELSE -amount END) AS a FROM chk.prov GROUP BY 1) y
+  FULL JOIN (SELECT order_id, sum(CASE kind WHEN 'capture' THEN amount WHEN 'refund' THEN -amount ELSE 0 END) AS a FROM chk.prov GROUP BY 1) y
  USING (order_id)
  WHERE coalesce(x.a, 0) <> coalesce(y.a, 0)
 UNION ALL SELECT 'I11 payment is not what its ledger says', p.id::text
@@ -81,12 +90,16 @@ UNION ALL SELECT 'I11 payment is not what its ledger says', p.id::text
  WHERE p.captured_amount <> coalesce(l.taken, 0) OR p.refunded_amount <> coalesce(l.returned, 0)
 UNION ALL SELECT 'I12 one key, two effects', key
   FROM chk.hist
- WHERE key IS NOT NULL AND outcome = 'ok' AND http IN (200, 201) AND kind IN ('checkout', 'pay', 'cart_add', 'refund', 'stock_adjust')
+ WHERE key IS NOT NULL AND outcome = 'ok' AND http IN (200, 201) 
+   AND kind IN ('checkout', 'checkout_cancel', 'pay', 'cart_add', 'order_cancel', 'refund', 'stock_adjust')
  GROUP BY key HAVING count(DISTINCT order_id) > 1 OR count(DISTINCT body_sha) > 1
 UNION ALL SELECT 'I13 payment unsettled', id || ': ' || status
   FROM orders.payments WHERE status IN ('created', 'processing', 'requires_capture', 'unknown')
 UNION ALL SELECT 'I13 refund unsettled', id::text FROM orders.refunds WHERE status = 'pending'
 UNION ALL SELECT 'I13 word of the provider not heard', event_id FROM orders.payment_events WHERE processed_at IS NULL
+-- A provider that lies is the only reason for a person to be called.
+UNION ALL SELECT 'I13 a person was called', kind || ' ' || ref || ': ' || detail
+  FROM orders.payment_issues WHERE kind NOT IN ('event_mismatch', 'unknown_intent')
 UNION ALL SELECT 'I14 idempotency row stuck', scope || '/' || key FROM orders.idempotency_keys WHERE state = 'in_flight'
 -- Events ----------------------------------------------------------------------------------------------------------
 UNION ALL SELECT 'I15 mutation without event', a.kind || ' ' || a.id || ': ' || a.version || ' <> ' || coalesce(e.v::text, 'none')
@@ -116,5 +129,7 @@ UNION ALL SELECT 'I24 coupon used too often or miscounted', c.code::text
   FROM orders.coupons c LEFT JOIN orders.coupon_redemptions r USING (code)
  GROUP BY c.code, c.used, c.usage_limit
 HAVING count(r.*) > coalesce(c.usage_limit, 2147483647) OR count(r.*) <> c.used
+UNION ALL SELECT 'I24 dead order keeps its coupon', o.id || ': ' || o.status
+  FROM orders.orders o JOIN orders.coupon_redemptions r ON r.order_id = o.id WHERE o.status IN ('expired', 'cancelled')
 UNION ALL SELECT 'cart turned into no order', c.id::text
   FROM orders.carts c WHERE c.state = 'converted' AND NOT EXISTS (SELECT FROM orders.orders o WHERE o.cart_id = c.id)

@@ -104,9 +104,11 @@ impl Visitor {
     /// Pays an order by one of the ways that there are.
     pub(crate) async fn pay(&mut self, order: i64) {
         match self.client.draw.u8(0..20) {
-            0..14 => self.pay_by_card(order, "pm_card_visa").await,
-            14 | 15 => self.pay_by_card(order, "pm_card_chargeDeclined").await,
-            16 => self.pay_by_card(order, "pm_sandbox_timeout_after_charge").await,
+            0..12 => self.pay_by_card(order, "pm_card_visa").await,
+            12 | 13 => self.pay_by_card(order, "pm_card_chargeDeclined").await,
+            14 => self.pay_by_card(order, "pm_sandbox_timeout_after_charge").await,
+            15 => self.pay_by_card(order, "pm_sandbox_500_after_charge").await,
+            16 => self.pay_at_the_bank(order).await,
             _ => self.pay_by_pix(order).await,
         };
     }
@@ -122,6 +124,18 @@ impl Visitor {
         if reply.status == 202 {
             let is_paid = self.client.draw.u8(0..10) < 7;
             let action = if is_paid { provider::Action::PayPix } else { provider::Action::ExpirePix };
+            provider::act(self.client.system(), order, action).await;
+            self.unpaid.retain(|unpaid| *unpaid != order);
+        }
+        reply
+    }
+
+    /// Pays by a card whose bank wants to see its holder; three of ten are not who they should be.
+    async fn pay_at_the_bank(&mut self, order: i64) -> Reply {
+        let reply = self.pay_by_card(order, "pm_card_threeDSecure2Required").await;
+        if reply.status == 202 {
+            let is_holder = self.client.draw.u8(0..10) < 7;
+            let action = if is_holder { provider::Action::Approve } else { provider::Action::Reject };
             provider::act(self.client.system(), order, action).await;
             self.unpaid.retain(|unpaid| *unpaid != order);
         }

@@ -99,7 +99,7 @@ const NOTIFICATIONS: [(&str, &str); 5] = [
     ("I18", "DELETE FROM chk.applied"),
 ];
 
-const ORDERS: [(&str, &str); 47] = [
+const ORDERS: [(&str, &str); 55] = [
     ("I01", "UPDATE orders.stock_levels SET reserved = on_hand + 1"),
     ("I01", "UPDATE orders.stock_levels SET on_hand = -1"),
     ("I02", "UPDATE orders.stock_levels SET reserved = reserved + 1"),
@@ -110,6 +110,14 @@ const ORDERS: [(&str, &str); 47] = [
     ("I04", "UPDATE orders.reservations SET state = 'released' WHERE order_id = 1"),
     ("I04", "UPDATE orders.order_items SET cancelled = 1 WHERE order_id = 1"),
     ("I05", "UPDATE orders.orders SET status = 'expired' WHERE id = 2"),
+    ("I05 dead order kept", "UPDATE orders.orders SET status = 'cancelled' WHERE id = 1"),
+    ("I05 dead order kept", "UPDATE orders.orders SET status = 'refunded' WHERE id = 1"),
+    ("I06 taken twice", "INSERT INTO chk.prov VALUES ('pi_2', 1, 'capture', 2500), ('pi_2', 1, 'refund', 2500)"),
+    ("I06 money left", "INSERT INTO chk.prov VALUES ('pi_2', 1, 'hold', 2500)"),
+    (
+        "I13 a person",
+        "INSERT INTO orders.payment_issues (kind, ref, detail) VALUES ('paid_twice', 'pi_1', 'paid twice')",
+    ),
     ("I06 charged twice", "INSERT INTO chk.prov VALUES ('pi_2', 1, 'capture', 2500)"),
     ("I06 captured twice", "INSERT INTO chk.prov VALUES ('pi_1', 1, 'capture', 1)"),
     ("I07", "UPDATE chk.prov SET amount = 5000 WHERE kind = 'capture'"),
@@ -142,6 +150,7 @@ const ORDERS: [(&str, &str); 47] = [
     ),
     ("I15", "UPDATE orders.orders SET version = version + 1 WHERE id = 1"),
     ("I15", "DELETE FROM orders.outbox WHERE aggregate = 'payment'"),
+    ("I15", "UPDATE orders.carts SET version = 3 WHERE version = 2"),
     ("I15", "UPDATE orders.stock_levels SET version = version + 1"),
     ("I15", "UPDATE orders.stock_levels SET band_version = 2"),
     ("I16", "DELETE FROM orders.outbox WHERE aggregate = 'stock' AND aggregate_version = 3"),
@@ -150,7 +159,9 @@ const ORDERS: [(&str, &str); 47] = [
     ("I22", "INSERT INTO chk.seen VALUES ('user:6', 'orders', 'user:5')"),
     ("I23 history", "UPDATE orders.order_history SET from_status = 'shipped' WHERE order_id = 1 AND seq = 2"),
     ("I23 order", "UPDATE orders.orders SET status = 'processing' WHERE id = 1"),
+    ("I23 history", "UPDATE orders.order_history SET seq = 7 WHERE order_id = 1 AND seq = 2"),
     ("I24", "UPDATE orders.coupons SET used = 0"),
+    ("I24 dead order", "UPDATE orders.orders SET status = 'expired' WHERE id = 1"),
     ("I27", "CREATE TABLE orders.leak (user_id bigint); GRANT SELECT ON orders.leak TO mc_user"),
     ("I28", "GRANT TRUNCATE ON orders.orders TO mc_service"),
     ("I29", "CREATE VIEW orders.everything AS SELECT * FROM orders.orders"),
