@@ -4,6 +4,8 @@
 //! its time, and reads the confirmation. Every step is timed at the client from the moment it is sent; buyers start
 //! when they are due, whether or not those before them are through. Readers ask for listings and products all the
 //! time; what share of that the caches answered is reported too.
+//!
+//! With `--checkouts` buyers only put something into a cart and check out, so many of them a second.
 
 use std::{
     collections::BTreeMap,
@@ -28,6 +30,9 @@ pub(crate) struct Options {
     /// Requests of buyers per second: each changes something in one transaction (S104)
     #[arg(long, default_value_t = 100)]
     rate: u64,
+    /// Instead of whole purchases: so many checkouts per second, of one thing each and never paid
+    #[arg(long)]
+    checkouts: Option<u64>,
     /// Seconds that are measured, after five that are not
     #[arg(long, default_value_t = 30)]
     seconds: u64,
@@ -88,7 +93,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let tally = Arc::new(Tally::default());
     let end = Instant::now() + WARM_UP + Duration::from_secs(options.seconds);
     let readers = read(gateways.clone(), options.reads, Arc::clone(&tally), end);
-    let buyers = buy(gateways, variants, options.rate, Arc::clone(&tally), end);
+    let (errand, per_second) = match options.checkouts {
+        Some(checkouts) => (Errand::Checkout, checkouts),
+        None => (Errand::Purchase, options.rate),
+    };
+    let buyers = buy(gateways, variants, errand, per_second, Arc::clone(&tally), end);
     let measuring = async {
         tokio::time::sleep(WARM_UP).await;
         tally.measuring.store(true, Ordering::Relaxed);
@@ -97,13 +106,16 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let (hits, bought, ()) = tokio::try_join!(readers, buyers, measuring)?;
 
     let times = tally.times.lock().expect("nobody panics with it");
-    say(&format!("{bought} buyers started, {} transactions/s asked for", options.rate));
+    say(&format!("{bought} buyers started, {per_second} {}/s asked for", errand.counts()));
     let transactions: usize =
         times.iter().filter(|(step, _)| **step != "confirmation").map(|(_, all)| all.len()).sum();
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let rate = transactions as f64 / options.seconds as f64;
     say(&format!("{transactions} transactions answered in {} s: {rate:.1}/s", options.seconds));
     for (step, budget_ms) in STEPS {
+        if errand == Errand::Checkout && !["add", "checkout"].contains(&step) {
+            continue;
+        }
         let mut all = times.get(step).cloned().unwrap_or_default();
         ensure!(!all.is_empty(), "no {step} was answered: {:?}", tally.refused);
         all.sort_by(f64::total_cmp);
@@ -154,17 +166,44 @@ async fn slow_provider(shop: &Shop, provider_ms: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts buyers at a rate that makes `rate` transactions a second.
+/// What buyers come for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Errand {
+    /// Everything up to the confirmation.
+    Purchase,
+    /// One thing, up to the checkout.
+    Checkout,
+}
+
+impl Errand {
+    /// How many of what is counted a buyer makes.
+    fn per_buyer(self) -> u64 {
+        match self {
+            Self::Purchase => TRANSACTIONS_PER_BUYER,
+            Self::Checkout => 1,
+        }
+    }
+
+    fn counts(self) -> &'static str {
+        match self {
+            Self::Purchase => "transactions",
+            Self::Checkout => "checkouts",
+        }
+    }
+}
+
+/// Starts buyers as often as `per_second` of what they make asks for.
 async fn buy(
     gateways: Vec<SocketAddr>,
     variants: Vec<i64>,
-    rate: u64,
+    errand: Errand,
+    per_second: u64,
     tally: Arc<Tally>,
     end: Instant,
 ) -> anyhow::Result<u64> {
     let lanes = Arc::new(Semaphore::new(BUYERS_MAX));
     let mut ticks =
-        tokio::time::interval(Duration::from_micros(1_000_000 * TRANSACTIONS_PER_BUYER / rate.max(1)));
+        tokio::time::interval(Duration::from_micros(1_000_000 * errand.per_buyer() / per_second.max(1)));
     let mut buyers = JoinSet::new();
     let mut started: usize = 0;
     while Instant::now() < end {
@@ -178,7 +217,7 @@ async fn buy(
         started += 1;
         let tally = Arc::clone(&tally);
         buyers.spawn(async move {
-            if let Err(error) = one_buyer(gateway, pair, &tally).await {
+            if let Err(error) = one_buyer(gateway, pair, errand, &tally).await {
                 tally.refuse(format!("{error:#}"));
             }
             drop(lane);
@@ -224,16 +263,42 @@ impl Buyer<'_> {
     }
 }
 
+impl Buyer<'_> {
+    /// Makes an order of the cart as it was seen; answers its id.
+    async fn check_out(&mut self, version: &Value) -> anyhow::Result<i64> {
+        let quotes =
+            self.step("quotes", "POST", "/api/v1/shipping/quotes", &json!({ "cep": "01310100" })).await?;
+        let body = json!({
+            "cart_version": version, "email": format!("compra-{:08x}@mestrescafe.dev", fastrand::u32(..)),
+            "shipping_quote_id": quotes["data"]["quotes"][0]["id"],
+            "shipping_address": {
+                "recipient": "Ana", "line1": "Avenida Paulista 1000", "city": "São Paulo", "state": "SP",
+                "postal_code": "01310100", "country": "BR",
+            },
+        });
+        let placed = self.step("checkout", "POST", "/api/v1/checkout", &body).await?;
+        placed["data"]["checkout"]["order_id"].as_i64().context("an order")
+    }
+}
+
 /// Of a problem document.
 fn code(body: &str) -> String {
     let problem: Value = serde_json::from_str(body).unwrap_or_default();
     problem["code"].as_str().unwrap_or("no problem document").to_owned()
 }
 
-async fn one_buyer(gateway: SocketAddr, (first, second): (i64, i64), tally: &Tally) -> anyhow::Result<()> {
+async fn one_buyer(
+    gateway: SocketAddr,
+    (first, second): (i64, i64),
+    errand: Errand,
+    tally: &Tally,
+) -> anyhow::Result<()> {
     let mut buyer = Buyer { connection: Connection::open(gateway).await?, token: None, tally };
     let item = |variant: i64| json!({ "variant_id": variant, "quantity": 1 });
     let cart = buyer.step("add", "POST", "/api/v1/cart/items", &item(first)).await?;
+    if errand == Errand::Checkout {
+        return buyer.check_out(&cart["data"]["cart"]["version"]).await.map(drop);
+    }
     let kept = cart["data"]["cart"]["items"][0]["id"].as_i64().context("an item")?;
     buyer.step("update", "PATCH", &format!("/api/v1/cart/items/{kept}"), &json!({ "quantity": 2 })).await?;
     let cart = buyer.step("add", "POST", "/api/v1/cart/items", &item(second)).await?;
@@ -241,19 +306,7 @@ async fn one_buyer(gateway: SocketAddr, (first, second): (i64, i64), tally: &Tal
     let other =
         items.iter().find_map(|item| item["id"].as_i64().filter(|id| *id != kept)).context("two items")?;
     let cart = buyer.step("remove", "DELETE", &format!("/api/v1/cart/items/{other}"), &Value::Null).await?;
-    let version = cart["data"]["cart"]["version"].clone();
-    let quotes =
-        buyer.step("quotes", "POST", "/api/v1/shipping/quotes", &json!({ "cep": "01310100" })).await?;
-    let body = json!({
-        "cart_version": version, "email": "compra@mestrescafe.dev",
-        "shipping_quote_id": quotes["data"]["quotes"][0]["id"],
-        "shipping_address": {
-            "recipient": "Ana", "line1": "Avenida Paulista 1000", "city": "São Paulo", "state": "SP",
-            "postal_code": "01310100", "country": "BR",
-        },
-    });
-    let placed = buyer.step("checkout", "POST", "/api/v1/checkout", &body).await?;
-    let order = placed["data"]["checkout"]["order_id"].as_i64().context("an order")?;
+    let order = buyer.check_out(&cart["data"]["cart"]["version"]).await?;
     let card = json!({ "method": "card", "payment_method": "pm_card_visa" });
     let paid = buyer.step("payment", "POST", &format!("/api/v1/checkout/{order}/payments"), &card).await?;
     if paid["data"]["payment"]["status"] != "succeeded" {
