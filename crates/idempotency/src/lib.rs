@@ -4,9 +4,10 @@
 //! transaction of the effect, so that there is an effect if, and only if, its reply is kept; whoever repeats the
 //! request within a day gets that reply, or that refusal, again.
 //!
-//! - [`once`] does work of one transaction: claim, effect and reply are committed together.
+//! - [`once`] does work of one transaction: claim, effect and reply are committed together. [`once_after`] finds
+//!   something out first, and tries again what another transaction was in the way of.
 //! - [`claim`] and [`Ticket`] are for work of several transactions with waiting in between, such as payments: the
-//!   claim lapses after a minute, another attempt may then take over, and a late first one can no longer write.
+//!   claim lapses after 15 seconds, another attempt may then take over, and a late first one can no longer write.
 //!
 //! # What is kept
 //!
@@ -22,6 +23,7 @@
 //!
 //! The table `idempotency_keys` is the service's own; its policies are those of the principals.
 
+mod attempts;
 mod claim;
 mod done;
 mod here;
@@ -33,7 +35,8 @@ mod store;
 mod stored;
 mod sweep;
 
-pub use claim::{Claim, Finish, Ticket, claim};
+pub use attempts::{Attempts, is_conflict};
+pub use claim::{Claim, Finish, Ticket, claim, is_known};
 pub use done::{Answer, Done};
 pub use once::{Verdict, once, once_after};
 pub use refused::{REPLAYED, REQUEST_ID, Refused, status};

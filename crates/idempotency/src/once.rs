@@ -1,10 +1,11 @@
 //! Work of one transaction, done once however often it is asked for.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rls::{BoxFuture, Caller, Class, Committed, Database, DatabaseError, Tx};
 use tonic::Status;
 
+use crate::attempts::Attempts;
 use crate::claim::{Claim, Finish, claim};
 use crate::done::Done;
 use crate::here::Turn;
@@ -19,6 +20,12 @@ pub trait Verdict {
     /// The status of the refusal, as the caller is told; `None` for what is not the caller's fault. Of those, only
     /// what asking again cannot change is kept for repeats.
     fn refusal(&self) -> Option<Status>;
+
+    /// Whether another transaction was in the way, so that nothing was done and the same work may be tried again at
+    /// once: see [`once_after`]. Never, unless the service says so.
+    fn is_conflict(&self) -> bool {
+        false
+    }
 }
 
 /// Runs `work` in a transaction as [`Database::run`] does, and keeps its reply under `request`'s key in the same
@@ -47,16 +54,26 @@ where
     E: From<DatabaseError> + From<Refused> + Verdict + Send + 'static,
     W: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<R, E>> + Send + 'static,
 {
-    once_after(db, caller, class, within, request, std::future::ready(()), |tx, ()| work(tx)).await
+    let attempts = Attempts::within(within);
+    let Some(request) = request else {
+        let Committed { value, receipts } = db.run(caller, class, within, work).await?;
+        return Ok(Done::new(value, receipts, false));
+    };
+    let Some(_turn) = Turn::take(db.instance(), request) else { return Err(Refused::InFlight.into()) };
+    let claimed = request.clone();
+    let ran = db.run(caller, class, within, move |tx| Box::pin(attempt::<R, E, W>(tx, claimed, work)));
+    conclude(db, caller, class, attempts.left(), request, ran.await).await
 }
 
 /// As [`once`], with something to find out first, outside the transaction: what `before` gives is handed to `work`.
+/// When another transaction is in the way, `work` is tried again while there is time ([`Attempts`]).
 ///
 /// Repeats that come while it is found out are refused without asking anybody. A repeat of what was done finds out
-/// in vain.
+/// in vain. `before` may find out that there is nothing to do: a refusal inside is answered, and kept, like one of
+/// `work`, without trying. A failure outside, such as having no place for more, is answered without asking anybody.
 ///
 /// # Errors
-/// As [`once`].
+/// As [`once`], and what `before` answers.
 ///
 /// # Panics
 /// As [`once`].
@@ -66,38 +83,65 @@ pub async fn once_after<P, R, E, W>(
     class: Class,
     within: Duration,
     request: Option<&Request>,
-    before: impl Future<Output = P> + Send,
+    before: impl Future<Output = Result<Result<P, E>, E>> + Send,
     work: W,
 ) -> Result<Done<R>, E>
 where
-    P: Send + 'static,
+    P: Clone + Send + 'static,
     R: Reply,
     E: From<DatabaseError> + From<Refused> + Verdict + Send + 'static,
-    W: for<'t> FnOnce(&'t mut Tx, P) -> BoxFuture<'t, Result<R, E>> + Send + 'static,
+    W: for<'t> FnOnce(&'t mut Tx, P) -> BoxFuture<'t, Result<R, E>> + Clone + Send + 'static,
 {
-    let by = Instant::now() + within;
+    let mut attempts = Attempts::within(within);
     let Some(request) = request else {
-        let found = before.await;
-        let left = by.saturating_duration_since(Instant::now());
-        let Committed { value, receipts } = db.run(caller, class, left, |tx| work(tx, found)).await?;
-        return Ok(Done::new(value, receipts, false));
+        let found = before.await??;
+        loop {
+            let (found, work) = (found.clone(), work.clone());
+            match db.run(caller, class, attempts.left(), |tx| work(tx, found)).await {
+                Ok(Committed { value, receipts }) => return Ok(Done::new(value, receipts, false)),
+                Err(error) if E::is_conflict(&error) && attempts.again().await => {}
+                Err(error) => return Err(error),
+            }
+        }
     };
     let Some(_turn) = Turn::take(db.instance(), request) else { return Err(Refused::InFlight.into()) };
-    let found = before.await;
-    let within = by.saturating_duration_since(Instant::now());
-    let claimed = request.clone();
-    let ran = db.run(caller, class, within, move |tx| {
-        Box::pin(async move { attempt::<R, E, _>(tx, &claimed, |tx| work(tx, found)).await })
-    });
-    let (error, status) = match ran.await {
+    let found = match before.await? {
+        Ok(found) => found,
+        Err(refusal) => return refuse(db, caller, class, attempts.left(), request, refusal).await,
+    };
+    loop {
+        let (found, work, claimed) = (found.clone(), work.clone(), request.clone());
+        let ran = db.run(caller, class, attempts.left(), move |tx| {
+            Box::pin(attempt::<R, E, _>(tx, claimed, |tx: &mut Tx| work(tx, found)))
+        });
+        match ran.await {
+            Err(Ended::Otherwise(error)) if error.is_conflict() && attempts.again().await => {}
+            ended => return conclude(db, caller, class, attempts.left(), request, ended).await,
+        }
+    }
+}
+
+/// The answer of a transaction that has ended; a refusal is kept first.
+async fn conclude<R, E>(
+    db: &Database,
+    caller: &Caller,
+    class: Class,
+    within: Duration,
+    request: &Request,
+    ended: Result<Committed<Worked<R>>, Ended<E>>,
+) -> Result<Done<R>, E>
+where
+    R: Reply,
+    E: From<Refused>,
+{
+    let (error, status) = match ended {
         Ok(Committed { value: Worked { reply, replayed }, receipts }) => {
             return Ok(Done::new(reply, receipts, replayed));
         }
         Err(Ended::Otherwise(error)) => return Err(error),
         Err(Ended::Refused { error, status }) => (error, status),
     };
-    let left = by.saturating_duration_since(Instant::now());
-    match settle::<R>(db, caller, class, left, request.clone(), *status).await {
+    match settle::<R>(db, caller, class, within, request.clone(), *status).await {
         Ok(None) => Err(error),
         Ok(Some(answered)) => answered.map_err(E::from),
         Err(failure) => {
@@ -106,6 +150,40 @@ where
             Err(error)
         }
     }
+}
+
+/// What was found out before any work speaks against it: claimed and kept in one transaction, unless the request was
+/// answered before, or is one whose refusals are not kept.
+async fn refuse<R, E>(
+    db: &Database,
+    caller: &Caller,
+    class: Class,
+    within: Duration,
+    request: &Request,
+    refusal: E,
+) -> Result<Done<R>, E>
+where
+    R: Reply,
+    E: From<DatabaseError> + From<Refused> + Verdict + Send + 'static,
+{
+    let request = request.clone();
+    let kept = db.run(caller, class, within, move |tx| {
+        Box::pin(async move {
+            let ticket = match claim(tx, &request).await.map_err(DatabaseError::from)? {
+                Claim::Fresh(ticket) => ticket,
+                Claim::Done(stored) => return Ok(Ok(stored.replay::<R>(tx)?)),
+                Claim::InFlight => return Err(Refused::InFlight.into()),
+                Claim::OtherRequest => return Err(Refused::OtherRequest.into()),
+            };
+            let Some(status) = refusal.refusal().filter(is_kept) else { return Err(refusal) };
+            match ticket.refuse(tx, &status).await.map_err(DatabaseError::from)? {
+                Finish::Kept => Ok(Err(refusal)),
+                Finish::Overtaken => Err(Refused::InFlight.into()),
+            }
+        })
+    });
+    let Committed { value, receipts } = kept.await?;
+    value.map(|reply| Done::new(reply, receipts, true))
 }
 
 /// What a transaction gave.
@@ -130,14 +208,14 @@ impl<E: From<DatabaseError>> From<DatabaseError> for Ended<E> {
     }
 }
 
-async fn attempt<R, E, W>(tx: &mut Tx, request: &Request, work: W) -> Result<Worked<R>, Ended<E>>
+async fn attempt<R, E, W>(tx: &mut Tx, request: Request, work: W) -> Result<Worked<R>, Ended<E>>
 where
     R: Reply,
     E: From<DatabaseError> + From<Refused> + Verdict,
     W: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<R, E>>,
 {
     let refused = |refused: Refused| Ended::Otherwise(E::from(refused));
-    let ticket = match claim(tx, request).await.map_err(DatabaseError::from)? {
+    let ticket = match claim(tx, &request).await.map_err(DatabaseError::from)? {
         Claim::Fresh(ticket) => ticket,
         Claim::Done(stored) => {
             let reply = stored.replay(tx).map_err(refused)?;
@@ -147,8 +225,8 @@ where
         Claim::OtherRequest => return Err(refused(Refused::OtherRequest)),
     };
     let reply = work(tx).await.map_err(|error| match error.refusal().filter(is_kept) {
-        Some(status) => Ended::Refused { error, status: Box::new(status) },
-        None => Ended::Otherwise(error),
+        Some(status) if !error.is_conflict() => Ended::Refused { error, status: Box::new(status) },
+        Some(_) | None => Ended::Otherwise(error),
     })?;
     match ticket.finish(tx, &reply).await.map_err(DatabaseError::from)? {
         Finish::Kept => Ok(Worked { reply, replayed: false }),

@@ -1,7 +1,6 @@
 //! What is connected to what.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,15 +13,15 @@ use proto::orders::v1::order_admin_service_server::OrderAdminServiceServer;
 use proto::orders::v1::order_service_server::OrderServiceServer;
 use rls::{Asserter, Assertions, Database, DatabaseConfig};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::grpc::OrdersGrpc;
-use crate::handlers::{CHECKOUTS_MAX, Shared};
+use crate::handlers::Shared;
 use crate::payments::Payments;
+use crate::places::Places;
 use crate::timelines::Timelines;
 use crate::workers::Workers;
 
@@ -31,6 +30,8 @@ const SERVICE: &str = "orders";
 const CALL_THRESHOLD: Duration = Duration::from_millis(100);
 /// How long a readiness check may wait for the database.
 const PING_DEADLINE: Duration = Duration::from_millis(800);
+/// Of the pool's connections a quarter writes: as many checkouts write while others read carts and ask for prices.
+const CONNECTIONS_PER_CHECKOUT: usize = 2;
 /// How long idle connections may take to close when the process ends.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// How long work in the background may take when the process ends: whatever it leaves is taken up by the next one.
@@ -76,7 +77,7 @@ impl App {
         let timelines = Timelines::new();
         let payments = Payments::new(&config.payments, db.clone(), timelines.clone())
             .context("cannot set up the payment provider")?;
-        let checkouts = Arc::new(Semaphore::new(CHECKOUTS_MAX));
+        let checkouts = Places::new(config.database_pool_size as usize / CONNECTIONS_PER_CHECKOUT);
         let shared = Shared { db, catalog, key: config.secret_key, payments, timelines, checkouts };
         let service = OrdersGrpc { shared, assertions };
         let grpc = grpc::Server::bind(config.grpc_addr).await?;

@@ -13,6 +13,8 @@ use crate::error::{Away, Error};
 
 const AUDIENCE: &str = "catalog";
 const DEADLINE: Duration = Duration::from_millis(500);
+/// Of what comes to nothing without prices, such as a checkout.
+const DEADLINE_FIRM: Duration = Duration::from_secs(1);
 /// Variants that one question may name.
 const BATCH: usize = 200;
 /// Variants whose names are remembered.
@@ -59,15 +61,15 @@ impl Catalog {
     /// What the variants cost now.
     ///
     /// # Errors
-    /// When the catalog does not answer within half a second: then nothing may be sold.
+    /// When the catalog does not answer within a second: then nothing may be sold.
     pub(crate) async fn quote(&self, variants: &[i64], request_id: &str) -> Result<Quotes, Error> {
-        let quotes = self.ask(variants, request_id).await;
+        let quotes = self.ask(variants, request_id, DEADLINE_FIRM).await;
         if quotes.away { Err(Error::Away(Away::Catalog)) } else { Ok(quotes) }
     }
 
     /// What the variants cost now; from memory, and saying so, while the catalog is away.
     pub(crate) async fn quote_or_remember(&self, variants: &[i64], request_id: &str) -> Quotes {
-        let mut quotes = self.ask(variants, request_id).await;
+        let mut quotes = self.ask(variants, request_id, DEADLINE).await;
         if quotes.away {
             let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
             quotes.by_variant = variants
@@ -78,13 +80,13 @@ impl Catalog {
         quotes
     }
 
-    async fn ask(&self, variants: &[i64], request_id: &str) -> Quotes {
+    async fn ask(&self, variants: &[i64], request_id: &str, within: Duration) -> Quotes {
         let variants: Vec<i64> = variants.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
         let mut quotes = Quotes::default();
         for variant_ids in variants.chunks(BATCH) {
             let bearer = self.asserter.service(AUDIENCE, request_id);
             let question = QuoteRequest { variant_ids: variant_ids.to_vec() };
-            let request = bootstrap::grpc::request(question, DEADLINE, Some(&bearer));
+            let request = bootstrap::grpc::request(question, within, Some(&bearer));
             match self.client.clone().quote(request).await {
                 Ok(answer) => {
                     let quoted = answer.into_inner().variants.into_iter();

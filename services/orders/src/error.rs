@@ -46,6 +46,9 @@ pub(crate) enum Error {
     /// The call is for somebody of another kind.
     #[error("this is not for this caller")]
     Forbidden,
+    /// More is asked for than can be done in time. Nothing was done.
+    #[error("too many are being served")]
+    Overloaded,
     /// The process ends; ask another one.
     #[error("the service is going down")]
     Draining,
@@ -204,15 +207,7 @@ fn rule(error: &sqlx::Error) -> Option<Error> {
     match refusal.code().as_deref() {
         Some("MC409") => {
             let refusal = refusal.try_downcast_ref::<PgDatabaseError>()?;
-            let number = |text: Option<&str>| text.and_then(|text| text.parse().ok());
-            let line = LineProblem {
-                index: -1,
-                variant_id: number(refusal.detail())?,
-                code: Conflict::OutOfStock.reason(),
-                available: number(refusal.hint()).unwrap_or(0),
-                unit_amount: 0,
-            };
-            return Some(Error::Lines(Conflict::OutOfStock, vec![line]));
+            return Some(Error::Lines(Conflict::OutOfStock, short(refusal.detail()?, refusal.hint()?)?));
         }
         Some("MC410") => {
             return Some(Error::Conflict(match refusal.message() {
@@ -233,6 +228,20 @@ fn rule(error: &sqlx::Error) -> Option<Error> {
         "tracking_taken" => Error::Conflict(Conflict::TrackingTaken),
         _ => return None,
     })
+}
+
+/// Every short line, as `orders.reserve` names them: variants, and what is left of each.
+fn short(variants: &str, left: &str) -> Option<Vec<LineProblem>> {
+    let line = |(variant, left): (&str, &str)| {
+        Some(LineProblem {
+            index: -1,
+            variant_id: variant.parse().ok()?,
+            code: Conflict::OutOfStock.reason(),
+            available: left.parse().ok()?,
+            unit_amount: 0,
+        })
+    };
+    variants.split(',').zip(left.split(',')).map(line).collect()
 }
 
 impl Error {

@@ -16,7 +16,7 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
-use crate::error::{Error, LineProblem, Retry};
+use crate::error::{Conflict, Error, LineProblem, Retry};
 use crate::handlers::{Call, Shared};
 
 /// Longer ids of requests are not ours.
@@ -103,8 +103,22 @@ pub(crate) fn status(error: Error, caller: Caller) -> Status {
 impl idempotency::Verdict for Error {
     fn refusal(&self) -> Option<Status> {
         match self {
-            Self::Database(_) | Self::Repeat(_) | Self::Away(_) | Self::Draining | Self::Injected(_) => None,
+            Self::Database(_)
+            | Self::Repeat(_)
+            | Self::Away(_)
+            | Self::Overloaded
+            | Self::Draining
+            | Self::Injected(_) => None,
             error => Some(refused(error)),
+        }
+    }
+
+    /// Somebody else's first cart in between may be a conflict too: the next try finds it there.
+    fn is_conflict(&self) -> bool {
+        match self {
+            Self::Database(failure) => idempotency::is_conflict(failure),
+            Self::Conflict(conflict) => *conflict == Conflict::CartTwice,
+            _ => false,
         }
     }
 }
@@ -147,6 +161,7 @@ fn refused(error: &Error) -> Status {
         Error::Forbidden => refusal(Code::PermissionDenied, "permission_denied", None, &detail),
         Error::Injected(_) => refusal(Code::Unavailable, "injected", None, &detail),
         Error::Draining => refusal(Code::Unavailable, "draining", None, &detail),
+        Error::Overloaded => refusal(Code::Unavailable, "overloaded", None, "try again in a moment"),
         // Told elsewhere, with what only its own crate knows.
         Error::Database(_) | Error::Repeat(_) => refusal(Code::Internal, "internal", None, "try again later"),
     }

@@ -11,26 +11,22 @@ pub(crate) mod refund_order;
 pub(crate) mod staff;
 pub(crate) mod stock;
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use idempotency::Done;
-use rls::{Caller, Class, Committed, Database, DatabaseError, Tx, UserId};
-use time::OffsetDateTime;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::catalog::Catalog;
 use crate::domain::Version;
 use crate::error::Error;
 use crate::payments::Payments;
+use crate::places::{Place, Places};
 use crate::secret_key::SecretKey;
 use crate::timelines::Timelines;
+use idempotency::{Attempts, Done, Verdict as _};
+use rls::{Caller, Class, Committed, Database, DatabaseError, Tx, UserId};
+use time::OffsetDateTime;
 
 /// Longer than any read may take: the slowest statement is bounded by what one page holds.
 const READ_DEADLINE: Duration = Duration::from_secs(2);
 const WRITE_DEADLINE: Duration = Duration::from_secs(4);
-/// Checkouts under way at once in this process: some read carts and ask the catalog while others write.
-pub(crate) const CHECKOUTS_MAX: usize = 12;
 
 /// What every call is answered from. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -41,7 +37,7 @@ pub(crate) struct Shared {
     pub(crate) payments: Payments,
     pub(crate) timelines: Timelines,
     /// Places for checkouts under way: more of them at once would only make each other late.
-    pub(crate) checkouts: Arc<Semaphore>,
+    pub(crate) checkouts: Places,
 }
 
 /// One call: who asks, how long they wait, and what it is answered from.
@@ -68,50 +64,51 @@ impl Call {
         Ok(self.shared.db.run(&caller, Class::Read, within, work).await?.value)
     }
 
-    /// Runs a transaction that changes something, with the rights of `caller`.
+    /// Runs a transaction that changes something, with the rights of `caller`; again when another one was in the way.
     pub(crate) async fn write_as<T, W>(&self, caller: Caller, work: W) -> Result<Committed<T>, Error>
     where
         T: Send + 'static,
-        W: for<'t> FnOnce(&'t mut Tx) -> rls::BoxFuture<'t, Result<T, Error>> + Send + 'static,
+        W: for<'t> FnOnce(&'t mut Tx) -> rls::BoxFuture<'t, Result<T, Error>> + Clone + Send + 'static,
     {
-        let within = self.within.min(WRITE_DEADLINE);
-        self.shared.db.run(&caller, Class::Write, within, work).await
+        let mut attempts = Attempts::within(self.within.min(WRITE_DEADLINE));
+        loop {
+            match self.shared.db.run(&caller, Class::Write, attempts.left(), work.clone()).await {
+                Err(error) if error.is_conflict() && attempts.again().await => {}
+                ended => return ended,
+            }
+        }
     }
 
     /// The same, done once however often the request is repeated.
     pub(crate) async fn once_as<R, W>(&self, caller: Caller, work: W) -> Result<Done<R>, Error>
     where
         R: idempotency::Reply,
-        W: for<'t> FnOnce(&'t mut Tx) -> rls::BoxFuture<'t, Result<R, Error>> + Send + 'static,
+        W: for<'t> FnOnce(&'t mut Tx) -> rls::BoxFuture<'t, Result<R, Error>> + Clone + Send + 'static,
     {
-        let within = self.within.min(WRITE_DEADLINE);
-        idempotency::once(&self.shared.db, &caller, Class::Write, within, self.repeat.as_ref(), work).await
+        let nothing = std::future::ready(Ok(Ok(())));
+        self.once_after(caller, nothing, |tx: &mut Tx, ()| work(tx)).await
     }
 
-    /// The same, with something to find out first that the transaction needs.
+    /// The same, with something to find out first that the transaction needs: see [`idempotency::once_after`].
     pub(crate) async fn once_after<P, R, W>(
         &self,
         caller: Caller,
-        before: impl Future<Output = P> + Send,
+        before: impl Future<Output = Result<Result<P, Error>, Error>> + Send,
         work: W,
     ) -> Result<Done<R>, Error>
     where
-        P: Send + 'static,
+        P: Clone + Send + 'static,
         R: idempotency::Reply,
-        W: for<'t> FnOnce(&'t mut Tx, P) -> rls::BoxFuture<'t, Result<R, Error>> + Send + 'static,
+        W: for<'t> FnOnce(&'t mut Tx, P) -> rls::BoxFuture<'t, Result<R, Error>> + Clone + Send + 'static,
     {
         let within = self.within.min(WRITE_DEADLINE);
         let repeat = self.repeat.as_ref();
         idempotency::once_after(&self.shared.db, &caller, Class::Write, within, repeat, before, work).await
     }
 
-    /// A place among the checkouts under way, waited for during half of the caller's patience at most.
-    pub(crate) async fn place_to_check_out(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let free = Arc::clone(&self.shared.checkouts).acquire_owned();
-        match tokio::time::timeout(self.within / 2, free).await {
-            Ok(place) => Ok(place.expect("the semaphore is never closed")),
-            Err(_late) => Err(Error::Database(DatabaseError::Busy)),
-        }
+    /// A place among the checkouts under way; [`Error::Overloaded`] when none becomes free in time to do it.
+    pub(crate) async fn place_to_check_out(&self) -> Result<Place, Error> {
+        self.shared.checkouts.take(self.within.min(WRITE_DEADLINE)).await.ok_or(Error::Overloaded)
     }
 
     /// The caller as somebody who buys.
@@ -159,7 +156,7 @@ pub(crate) struct Buyer {
 }
 
 /// Who owns carts and orders.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Principal {
     User(UserId),
     /// By the SHA-256 of the token that the guest shows: of a cart, or of one order.

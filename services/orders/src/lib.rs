@@ -16,7 +16,7 @@
 //! | `RESOURCE_EXHAUSTED` | `too_many_unpaid_orders` |
 //! | `UNAUTHENTICATED` | `unauthenticated` |
 //! | `PERMISSION_DENIED` | `permission_denied`: a customer asking for what is for staff, a user for what is for processes |
-//! | `UNAVAILABLE` | `catalog_unavailable`, `payments_unavailable`, `database_busy`, `database_unavailable`, `database_conflict`: nothing was done |
+//! | `UNAVAILABLE` | `overloaded`, `catalog_unavailable`, `payments_unavailable`, `database_busy`, `database_unavailable`, `database_conflict`: nothing was done |
 //! | `DEADLINE_EXCEEDED` | `deadline_exceeded`: nothing was done |
 //! | `UNKNOWN` | `outcome_unknown`: it may have been done |
 //! | `INTERNAL` | `internal` |
@@ -32,6 +32,7 @@ mod grpc;
 mod handlers;
 mod order_facts;
 mod payments;
+mod places;
 mod secret_key;
 pub mod seed;
 mod stock;

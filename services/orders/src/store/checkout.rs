@@ -11,12 +11,12 @@ use crate::domain::OrderId;
 use crate::domain::coupon::Code;
 
 rls::statements! {
-    /// The caller's cart as it would be ordered, lines in the order in which they were put in, and what its coupon, or
-    /// the one in `$1`, gives now.
+    /// The caller's cart as it would be ordered, lines in the order in which they were put in, how many there are of
+    /// each, and what its coupon, or the one in `$1`, gives now.
     CART_TO_ORDER =
         "SELECT c.id, c.version, c.state, c.currency::text AS currency, c.coupon_code::text AS coupon_code,
                 coalesce(i.variants, '{}') AS variants, coalesce(i.quantities, '{}') AS quantities,
-                coalesce(i.seen, '{}') AS seen,
+                coalesce(i.seen, '{}') AS seen, coalesce(i.available, '{}') AS available,
                 (SELECT jsonb_build_object('code', k.code, 'kind', k.kind, 'value', k.value, 'rules', k.rules,
                                            'begun', coalesce(k.starts_at <= now(), true),
                                            'over', coalesce(k.ends_at <= now(), false),
@@ -25,8 +25,13 @@ rls::statements! {
            FROM carts c
           CROSS JOIN LATERAL (SELECT array_agg(i.variant_id              ORDER BY i.id) AS variants,
                                      array_agg(i.quantity                ORDER BY i.id) AS quantities,
-                                     array_agg(i.seen_unit_amount::bigint ORDER BY i.id) AS seen
-                                FROM cart_items i WHERE i.cart_id = c.id) i
+                                     array_agg(i.seen_unit_amount::bigint ORDER BY i.id) AS seen,
+                                     array_agg(CASE WHEN s.backorder THEN NULL
+                                                    ELSE coalesce(s.on_hand - s.reserved, 0) END::bigint
+                                               ORDER BY i.id) AS available
+                                FROM cart_items i
+                                LEFT JOIN stock_levels s ON s.variant_id = i.variant_id AND s.location_id = 1
+                               WHERE i.cart_id = c.id) i
           WHERE c.state IN ('active', 'locked')";
 
     /// That cart, locked, as it is now; how many orders its owner has not paid; and the next order's id.
@@ -97,6 +102,8 @@ pub(crate) struct CartToOrder {
     pub(crate) quantities: Vec<i32>,
     /// Unit prices that the buyer has seen, minor units.
     pub(crate) seen: Vec<i64>,
+    /// What is left of each variant; none where more can always be ordered.
+    pub(crate) available: Vec<Option<i64>>,
     /// None also when the code is no active coupon's.
     pub(crate) coupon: Option<Json<GivenCoupon>>,
 }

@@ -1,6 +1,5 @@
 //! Many buyers at once: nothing is sold twice, nothing is used twice, nobody deadlocks.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::future::join_all;
@@ -58,29 +57,26 @@ async fn the_last_unit_goes_to_one_of_two_hundred() {
 async fn sixty_four_clients_sell_fifty_units_and_no_more() {
     const CLIENTS: i64 = 64;
     const ATTEMPTS: i64 = 600;
-    let app = Arc::new(TestApp::start_with_many_writers().await);
+    let app = TestApp::start_with_many_writers().await;
     app.shelf(1, 4_290, 50).await;
     app.crowd(10_001, ATTEMPTS, 1, 4_290).await;
     let wish = wish(1, &app.quote_of(1, 1).await);
-    let next = Arc::new(AtomicI64::new(10_001));
-    let clients = (0..CLIENTS).map(|_| {
-        let (app, wish, next) = (Arc::clone(&app), wish.clone(), Arc::clone(&next));
-        tokio::spawn(async move {
-            let mut answers = Vec::new();
-            loop {
-                let user = next.fetch_add(1, Ordering::Relaxed);
-                if user >= 10_001 + ATTEMPTS {
-                    return answers;
-                }
-                answers.push(app.place_patiently(Who::User(user), &wish).await);
+    let next = AtomicI64::new(10_001);
+    let clients = (0..CLIENTS).map(async |_| {
+        let mut answers = Vec::new();
+        loop {
+            let user = next.fetch_add(1, Ordering::Relaxed);
+            if user >= 10_001 + ATTEMPTS {
+                return answers;
             }
-        })
+            answers.push(app.place_patiently(Who::User(user), &wish).await);
+        }
     });
-    let answers: Vec<_> = join_all(clients).await.into_iter().flat_map(Result::unwrap).collect();
+    let answers: Vec<_> = join_all(clients).await.into_iter().flatten().collect();
     assert_eq!(outcomes(&answers), counted(&[("ok", 50), ("out_of_stock", 550)]));
     assert_eq!(app.stock(1).await, (50, 50));
     app.check_books().await;
-    end_without_deadlock(Arc::into_inner(app).expect("every client has ended")).await;
+    end_without_deadlock(app).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,9 +18,6 @@ use crate::store::{carts, merges};
 use crate::wire;
 use crate::wire::cart::Contents;
 
-/// Somebody else may give the user a first cart in between; not time and again.
-const TRIES: usize = 3;
-
 pub(crate) async fn merge_carts(
     call: &Call,
     request: MergeCartsRequest,
@@ -39,18 +36,12 @@ pub(crate) async fn merge_carts(
         .await?;
     let quotes = call.shared.catalog.quote_or_remember(&variants, &call.request_id).await;
 
-    let mut tries = 1;
-    loop {
-        let merging = Merging { buyer, user, token, strategy, now: now(), quotes: quotes.clone() };
-        let merged = call.once_as(Caller::Service, move |tx| Box::pin(merging.run(tx))).await;
-        match merged {
-            Err(Error::Conflict(Conflict::CartTwice)) if tries < TRIES => tries += 1,
-            merged => return merged,
-        }
-    }
+    let merging = Merging { buyer, user, token, strategy, now: now(), quotes };
+    call.once_as(Caller::Service, move |tx| Box::pin(merging.run(tx))).await
 }
 
 /// One attempt.
+#[derive(Clone)]
 struct Merging {
     buyer: Buyer,
     user: UserId,
@@ -92,7 +83,8 @@ impl Merging {
             return self.reply(tx, report).await;
         };
         let merged = merge::merge(self.strategy, &lines, &merges::lines(tx, user.id).await?);
-        let version = merges::merge(tx, &user, &guest, &merged).await?;
+        let coupon = self.strategy.coupon(guest.coupon_code.as_deref(), user.coupon_code.as_deref());
+        let version = merges::merge(tx, &user, &guest, &merged, coupon).await?;
         self.merged(tx, user.id, guest.id, version).await?;
         self.reply(tx, merged.report).await
     }

@@ -1,8 +1,8 @@
 //! A cart becomes an order: its goods are promised, its coupon is used up, and its price is fixed.
 //!
-//! First the cart is read with the buyer's eyes and the catalog is asked what it costs now. Then one transaction of the
-//! service does everything, or nothing: no network call is inside, and how many statements it takes does not depend on
-//! how many lines there are.
+//! First the cart is read with the buyer's eyes and the catalog is asked what it costs now: whoever wants what is sold
+//! out is told so here, without a lock. Then one transaction of the service does everything, or nothing: no network
+//! call is inside, and how many statements it takes does not depend on how many lines there are.
 
 mod offer;
 
@@ -14,7 +14,6 @@ use proto::events::v1::{OrderPlaced, OrderedLine};
 use proto::orders::v1 as pb;
 use rls::{Caller, Tx};
 use time::{Duration, OffsetDateTime};
-use tokio::sync::OwnedSemaphorePermit;
 
 use self::offer::Offered;
 use crate::domain::checkout::{Email, Locale};
@@ -44,30 +43,32 @@ pub(crate) async fn place_order(
     request: pb::PlaceOrderRequest,
 ) -> Result<Done<pb::PlaceOrderResponse>, Error> {
     let buyer = call.buyer()?;
-    let wish = Wish::parse(&buyer, request)?;
-    let address = wire::order::address(wish.address.clone());
+    let wish = Wish::parse(&buyer, request);
+    let address = wish.as_ref().ok().map(|wish| wire::order::address(wish.address.clone()));
     let key = call.shared.key;
-    // A repeat is answered as before, whatever became of the cart meanwhile: that is for the transaction to find out,
-    // and so is a refusal its to keep.
-    let wish = Arc::new(wish);
+    // A repeat is answered as before, whatever became of the cart and of the buyer's address meanwhile: that is for the
+    // transaction to find out, and so is a refusal its to keep.
     let offered = async {
         let place = call.place_to_check_out().await?;
-        Ok((offer::offer(call, &buyer, &wish).await, place))
+        let wish = match wish {
+            Ok(wish) => wish,
+            Err(invalid) => return Ok(Err(invalid)),
+        };
+        Ok(offer::offer(call, &buyer, &wish).await.map(|offered| Arc::new((wish, offered, place))))
     };
-    let wished = Arc::clone(&wish);
     let mut done = call
-        .once_after(Caller::Service, offered, move |tx, offered: Result<(_, OwnedSemaphorePermit), Error>| {
+        .once_after(Caller::Service, offered, move |tx, offered| {
             Box::pin(async move {
                 hit("ck.after_idem_claim").await?;
-                let (offered, _place) = offered?;
-                place(tx, &key, &buyer, &wished, &offered?).await
+                let (wish, offered, _place) = &*offered;
+                place(tx, &key, &buyer, wish, offered).await
             })
         })
         .await?;
     hit("ck.after_commit").await?;
     // Neither a secret nor where somebody lives is kept for repeats: both follow from what is known.
     if let Some(order) = &mut done.reply.order {
-        order.shipping_address = Some(address);
+        order.shipping_address = address;
         if buyer.user_id().is_none() {
             done.reply.order_token = order_token::of(&key, OrderId::known(order.id));
         }

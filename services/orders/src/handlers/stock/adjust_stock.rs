@@ -24,10 +24,12 @@ pub(crate) async fn adjust_stock(
     let asked = request.adjustments.into_iter();
     let asked = asked.map(|a| (a.variant_id, a.location_id, a.delta, a.from, a.to, a.reason)).collect();
     let adjustments = rules::adjustments(asked)?;
-    let unknown = unknown(call, staff, &adjustments).await?;
-    let adjusting =
-        Adjusting { staff, now: now(), request_id: call.request_id.clone(), adjustments, unknown };
-    call.once_as(staff, move |tx| Box::pin(adjusting.run(tx))).await
+    // A repeat is answered as before, whether or not the catalog answers now.
+    let asked = adjustments.clone();
+    let unknown = async { Ok(unknown(call, staff, &asked).await) };
+    let adjusting = Adjusting { staff, now: now(), request_id: call.request_id.clone(), adjustments };
+    call.once_after(staff, unknown, move |tx, unknown: Vec<(i64, i64)>| Box::pin(adjusting.run(tx, unknown)))
+        .await
 }
 
 /// Variants that have no level yet, with their products, as far as the catalog knows them.
@@ -49,18 +51,18 @@ async fn unknown(call: &Call, staff: Caller, adjustments: &[Adjustment]) -> Resu
 }
 
 /// One attempt.
+#[derive(Clone)]
 struct Adjusting {
     staff: Caller,
     now: OffsetDateTime,
     request_id: String,
     adjustments: Vec<Adjustment>,
-    unknown: Vec<(i64, i64)>,
 }
 
 impl Adjusting {
-    async fn run(self, tx: &mut Tx) -> Result<AdjustStockResponse, Error> {
-        if !self.unknown.is_empty() {
-            store::insert(tx, &self.unknown).await?;
+    async fn run(self, tx: &mut Tx, unknown: Vec<(i64, i64)>) -> Result<AdjustStockResponse, Error> {
+        if !unknown.is_empty() {
+            store::insert(tx, &unknown).await?;
         }
         let variants: Vec<i64> = self.adjustments.iter().map(|adjustment| adjustment.variant.get()).collect();
         let levels = store::lock(tx, &variants).await?;

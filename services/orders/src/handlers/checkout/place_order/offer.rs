@@ -11,6 +11,7 @@ use crate::handlers::{Buyer, Call, now};
 use crate::store::checkout::{self as store, CartToOrder, NewItem};
 use crate::store::coupons::{GivenCoupon, Usable};
 use crate::store::orders::StoredTax;
+use crate::store::shipping as tables;
 
 /// A cart with its price. Minor units.
 #[derive(Debug)]
@@ -33,12 +34,20 @@ pub(super) struct Offered {
 /// Prices the buyer's cart, and refuses what cannot be ordered.
 pub(super) async fn offer(call: &Call, buyer: &Buyer, wish: &Wish) -> Result<Offered, Error> {
     let code = wish.coupon.clone();
-    let cart = call
+    let cep = wish.destination.cep.clone();
+    let (place, cart) = call
         .read_as(buyer.caller(), move |tx| {
-            Box::pin(async move { Ok(store::cart_to_order(tx, code.as_ref()).await?) })
+            Box::pin(async move {
+                Ok((tables::place(tx, &cep).await?, store::cart_to_order(tx, code.as_ref()).await?))
+            })
         })
-        .await?
-        .ok_or_else(empty_cart)?;
+        .await?;
+    // Taxes are those of the state that the goods go to, whatever its buyer calls it.
+    if place.is_none_or(|place| place.state != wish.destination.state.letters()) {
+        let rule = "must be the state in which the postal code is";
+        return Err(Invalid::value("shipping_address.state", rule).into());
+    }
+    let cart = cart.ok_or_else(empty_cart)?;
     if cart.state != "active" {
         return Err(Error::Conflict(Conflict::CartLocked));
     }
@@ -48,6 +57,7 @@ pub(super) async fn offer(call: &Call, buyer: &Buyer, wish: &Wish) -> Result<Off
     if cart.variants.is_empty() {
         return Err(empty_cart());
     }
+    in_stock(&cart)?;
     let quotes = call.shared.catalog.quote(&cart.variants, &call.request_id).await?;
     let mut items = goods(&cart, &quotes)?;
 
@@ -99,6 +109,22 @@ pub(super) async fn offer(call: &Call, buyer: &Buyer, wish: &Wish) -> Result<Off
         coupon: coupon.filter(|_| is_used).map(|coupon| coupon.code.clone()),
         items,
     })
+}
+
+/// Refuses what is not there at this moment. What is there may be gone when it is reserved: that is refused then.
+fn in_stock(cart: &CartToOrder) -> Result<(), Error> {
+    let short: Vec<LineProblem> = (0..)
+        .zip(cart.variants.iter().zip(&cart.quantities).zip(&cart.available))
+        .filter(|(_, ((_, quantity), available))| available.is_some_and(|left| left < i64::from(**quantity)))
+        .map(|(index, ((variant_id, _), available))| LineProblem {
+            index,
+            variant_id: *variant_id,
+            code: Conflict::OutOfStock.reason(),
+            available: available.unwrap_or_default(),
+            unit_amount: 0,
+        })
+        .collect();
+    if short.is_empty() { Ok(()) } else { Err(Error::Lines(Conflict::OutOfStock, short)) }
 }
 
 /// The cart's goods as the catalog sells them now.
