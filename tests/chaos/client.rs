@@ -81,11 +81,13 @@ pub(crate) struct Ask<'a> {
     pub(crate) body: Value,
     pub(crate) if_match: Option<&'a str>,
     pub(crate) key: Option<String>,
+    /// An access token in place of the client's own.
+    pub(crate) token: Option<&'a str>,
 }
 
 impl<'a> Ask<'a> {
     pub(crate) fn new(kind: &'static str, method: Method, path: &'a str) -> Self {
-        Self { kind, method, path, body: Value::Null, if_match: None, key: None }
+        Self { kind, method, path, body: Value::Null, if_match: None, key: None, token: None }
     }
 
     pub(crate) fn get(kind: &'static str, path: &'a str) -> Self {
@@ -195,7 +197,7 @@ impl Client {
     async fn send(&mut self, gateway: SocketAddr, ask: &Ask<'_>) -> Reply {
         let url = format!("http://{gateway}{}", ask.path);
         let mut request = self.system.http.request(ask.method.clone(), url);
-        if let Some(bearer) = self.bearer() {
+        if let Some(bearer) = ask.token.map(str::to_owned).or_else(|| self.bearer()) {
             request = request.bearer_auth(bearer);
         }
         if let Some(token) = &self.cart_token {
@@ -219,9 +221,14 @@ impl Client {
             let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
             Ok::<_, reqwest::Error>((status, headers, answer.bytes().await?.to_vec()))
         };
-        let answer = answer.await;
+        let mut hanging_up = self.system.hanging_up();
+        let answer = tokio::select! {
+            answer = answer => answer.ok(),
+            // The connection closes with the request on it.
+            _ = hanging_up.changed() => None,
+        };
         let ended = self.history.now();
-        let Ok((status, headers, body)) = answer else {
+        let Some((status, headers, body)) = answer else {
             let (outcome, status, json) = (Outcome::Unknown, 0, Value::Null);
             return Reply { outcome, status, body: Vec::new(), json, etag: None, begun, ended };
         };

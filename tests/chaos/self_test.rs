@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
+use crate::commands::sweep::points;
 use crate::invariants::{self, CHECKED};
 use crate::system::Database;
-use crate::{commands, plan, report};
+use crate::{plan, report};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -32,7 +33,7 @@ const LOOSEN: &str = "
 /// Answers how many violations were missed.
 pub(crate) async fn run() -> Result<usize> {
     plan::check().context("plans")?;
-    ensure!(!commands::sweep::existing()?.is_empty(), "no failpoint is found in the sources");
+    points::check().context("failpoints")?;
     let mut missed = 0;
     let mut caught = 0;
     for database in CHECKED {

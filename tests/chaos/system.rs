@@ -17,6 +17,7 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 use sqlx::PgConnection;
 use testkit::jwt::{TestKeys, key_set};
+use tokio::sync::watch;
 
 pub(crate) use data::Database;
 use links::Links;
@@ -47,6 +48,8 @@ pub(crate) struct System {
     pub(crate) provider: SocketAddr,
     /// What everybody outside asks with.
     pub(crate) http: reqwest::Client,
+    /// Counts how often everybody was told to hang up.
+    hang_ups: watch::Sender<u64>,
     folder: PathBuf,
     processes: Processes,
     links: Links,
@@ -65,14 +68,15 @@ impl System {
         let links = Links::start(&addresses, &servers).await;
         let gateways = [addresses[&Part::Gateway0], addresses[&Part::Gateway1]];
         let provider = addresses[&Part::Provider];
-        let processes = Processes::new(folder);
+        let http = reqwest::Client::builder().timeout(PATIENCE).build().context("no client")?;
+        let processes = Processes::new(folder, http.clone());
         let internal: [SocketAddr; 10] = free_addresses()?;
         for (part, internal) in Part::ALL.into_iter().zip(internal) {
             processes.add(part, internal, environment(part, &addresses, &links, &keys, folder));
         }
-        let http = reqwest::Client::builder().timeout(PATIENCE).build().context("no client")?;
-        let system =
-            Self { keys, gateways, provider, http, folder: folder.to_owned(), processes, links, servers };
+        let hang_ups = watch::Sender::new(0);
+        let folder = folder.to_owned();
+        let system = Self { keys, gateways, provider, http, hang_ups, folder, processes, links, servers };
         for part in Part::ALL {
             system.processes.spawn(part, None)?;
         }
@@ -148,9 +152,29 @@ impl System {
         self.links.heal(link);
     }
 
-    /// Whether the process waits at this failpoint to be killed.
-    pub(crate) fn waits_at(&self, part: Part, failpoint: &str) -> bool {
-        self.processes.log_since_start(part).contains(&format!("AT {failpoint}"))
+    /// Whether the process says that it is ready, now.
+    pub(crate) async fn is_ready(&self, part: Part) -> bool {
+        self.processes.is_ready(part).await.is_ok()
+    }
+
+    /// Lets everybody who waits for an answer drop their connection.
+    pub(crate) fn hang_up(&self) {
+        self.hang_ups.send_modify(|count| *count += 1);
+    }
+
+    /// Changes when everybody is to hang up.
+    pub(crate) fn hanging_up(&self) -> watch::Receiver<u64> {
+        self.hang_ups.subscribe()
+    }
+
+    /// The end of what the process has said so far.
+    pub(crate) fn log_mark(&self, part: Part) -> u64 {
+        self.processes.log_mark(part)
+    }
+
+    /// What the process has said since that mark.
+    pub(crate) fn log_since(&self, part: Part, mark: u64) -> String {
+        self.processes.log_since(part, mark)
     }
 
     /// Everything that the process has said, over all its lives.

@@ -31,14 +31,16 @@ enum Work {
     Layering,
 }
 
-const STEPS: [Step; 9] = [
+/// Whatever is built is built with failpoints, so that the tests of faults need no second build. Only the documentation
+/// is made without them, as a release is: what it reads of the workspace is shared with no other step anyway.
+const STEPS: [Step; 10] = [
     Step { name: "format", command: "cargo fmt --all --check", work: Work::Command },
     Step { name: "layering", command: "cargo xtask layering", work: Work::Layering },
     Step { name: "generated code", command: "cargo xtask codegen --check", work: Work::Codegen },
     Step { name: "SQL descriptions", command: "cargo xtask sqlx --check", work: Work::Sqlx },
     Step {
         name: "lints",
-        command: "cargo clippy --workspace --all-targets -- -D warnings",
+        command: "cargo clippy --workspace --all-targets --features mestres/failpoints -- -D warnings",
         work: Work::Command,
     },
     Step {
@@ -46,11 +48,29 @@ const STEPS: [Step; 9] = [
         command: "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps",
         work: Work::Command,
     },
-    Step { name: "build of the tests", command: "cargo test --no-run", work: Work::Command },
+    Step {
+        name: "build of the tests",
+        command: "cargo test --workspace --features mestres/failpoints --no-run",
+        work: Work::Command,
+    },
     // To the end: one run tells of every failure.
-    Step { name: "tests", command: "cargo test --no-fail-fast", work: Work::Command },
-    // `cargo test` leaves them out, so that it needs nothing that only chores need.
-    Step { name: "tests of the chores", command: "cargo test --workspace --bin xtask", work: Work::Command },
+    Step {
+        name: "tests",
+        command: "cargo test --workspace --features mestres/failpoints --no-fail-fast",
+        work: Work::Command,
+    },
+    // First whether violations would be seen at all.
+    Step {
+        name: "the checker of faults",
+        command: "cargo test --workspace --features mestres/failpoints --test chaos -- self-test",
+        work: Work::Command,
+    },
+    // It prints the phase that went wrong, with the command that plays that phase alone.
+    Step {
+        name: "faults",
+        command: "cargo test --workspace --features mestres/failpoints --test chaos -- smoke",
+        work: Work::Command,
+    },
 ];
 
 /// Dependencies' licences, bans and sources; needs a tool that is not everywhere.

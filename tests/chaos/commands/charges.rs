@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use tokio::task::JoinSet;
 
-use super::{replay, sweep};
+use super::replay;
+use super::sweep::points;
 use crate::client::{Client, Who};
 use crate::load::{Visitor, World};
 use crate::plan::{Mood, Target};
@@ -108,11 +109,7 @@ async fn buy(mut visitor: Visitor, left: Arc<AtomicU64>) {
 
 /// Kills `orders` at each of its failpoints in turn, until nobody buys any more.
 async fn kill_at_every_failpoint(session: &Session, left: &AtomicU64) -> Result<()> {
-    let points: Vec<&str> = sweep::existing()?
-        .into_iter()
-        .filter(|(_, part)| *part == Part::Orders)
-        .map(|(name, _)| name)
-        .collect();
+    let points = points::of(Part::Orders);
     for point in points.iter().cycle() {
         if left.load(Ordering::Relaxed) == 0 {
             break;

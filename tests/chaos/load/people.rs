@@ -8,13 +8,20 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Visitor;
-use crate::client::Ask;
+use crate::client::{Ask, Reply};
 use crate::system::System;
 
 const PASSWORD: &str = "três grãos na balança";
 /// More sign-ins of one person in a minute are refused.
 const PEOPLE: usize = 4;
 const MAIL_WITHIN: Duration = Duration::from_secs(30);
+const ATTEMPTS_MAX: u32 = 12;
+/// Whoever did not hear of new tokens may ask for ten seconds; one of them is the clock's.
+const RENEWED_AGAIN_WITHIN: Duration = Duration::from_secs(9);
+/// Gateways learn at the latest by asking that a session has ended; a restart is part of it here.
+const SIGNED_OUT_WITHIN: Duration = Duration::from_secs(10);
+/// So that both gateways have refused.
+const REFUSED_IN_A_ROW: u32 = 6;
 
 /// Makes their accounts, unless they are there already.
 pub(super) async fn join(system: &Arc<System>) -> Result<Vec<String>> {
@@ -72,5 +79,63 @@ impl Visitor {
             ask.body = json!({ "refresh_token": refresh });
             self.client.ask(&ask).await;
         }
+    }
+
+    /// Signs in, renews the tokens until there is an answer, and signs out.
+    pub(crate) async fn come_and_go(&mut self) {
+        let person = self.client.draw.usize(0..self.world.people.len());
+        let body = json!({ "email": self.world.people[person], "password": PASSWORD });
+        let signed_in = self.insist(Method::POST, "login", "/api/v1/auth/login", body, None).await;
+        let Some(refresh) = signed_in.json["data"]["refresh_token"].as_str() else { return };
+        let begun = Instant::now();
+        let body = json!({ "refresh_token": refresh });
+        let renewed = self.insist(Method::POST, "refresh", "/api/v1/auth/refresh", body, None).await;
+        if renewed.status == 401 && begun.elapsed() < RENEWED_AGAIN_WITHIN {
+            self.client
+                .history
+                .violation("a session ended because nobody heard that its tokens were renewed");
+        }
+        let Some(token) = renewed.json["data"]["access_token"].as_str() else { return };
+        let left = self.insist(Method::POST, "logout", "/api/v1/auth/logout", Value::Null, Some(token)).await;
+        // Who is told that nobody is signed in has left by an attempt without an answer.
+        if !matches!(left.status, 204 | 401) {
+            return;
+        }
+        let deadline = Instant::now() + SIGNED_OUT_WITHIN;
+        let mut refused = 0;
+        while refused < REFUSED_IN_A_ROW {
+            let seen = self.insist(Method::GET, "profile", "/api/v1/me", Value::Null, Some(token)).await;
+            refused = if seen.status == 401 { refused + 1 } else { 0 };
+            if seen.is_ok() && Instant::now() > deadline {
+                self.client.history.violation("a token is good long after its session has ended");
+                return;
+            }
+            if Instant::now() > deadline + SIGNED_OUT_WITHIN {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Asks until there is an answer or patience ends.
+    async fn insist(
+        &mut self,
+        method: Method,
+        kind: &'static str,
+        path: &str,
+        body: Value,
+        token: Option<&str>,
+    ) -> Reply {
+        let mut ask = Ask::new(kind, method, path);
+        (ask.body, ask.token) = (body, token);
+        let mut reply = self.client.ask(&ask).await;
+        for _ in 1..ATTEMPTS_MAX {
+            if reply.is_an_answer() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            reply = self.client.ask(&ask).await;
+        }
+        reply
     }
 }

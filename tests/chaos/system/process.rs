@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ const REVIVE_AFTER: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub(super) struct Processes {
     folder: PathBuf,
+    http: reqwest::Client,
     /// What ended by a signal that nobody sent.
     crashes: Mutex<Vec<String>>,
     all: Mutex<BTreeMap<Part, Process>>,
@@ -32,8 +34,6 @@ struct Process {
     environment: Vec<(&'static str, String)>,
     internal: SocketAddr,
     life: Life,
-    /// Bytes in its log when it was last started.
-    log_from: u64,
 }
 
 #[derive(Debug)]
@@ -49,15 +49,15 @@ enum Life {
 }
 
 impl Processes {
-    pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), crashes: Mutex::default(), all: Mutex::default() }
+    pub(super) fn new(folder: &Path, http: reqwest::Client) -> Self {
+        Self { folder: folder.to_owned(), http, crashes: Mutex::default(), all: Mutex::default() }
     }
 
     pub(super) fn add(&self, part: Part, internal: SocketAddr, mut environment: Vec<(&'static str, String)>) {
         environment.push(("MESTRES_INTERNAL_HTTP_ADDR", internal.to_string()));
         // It ends with us: its standard input closes when we are gone, even by a kill.
         environment.push(("MESTRES_SUPERVISED", "1".to_owned()));
-        self.lock().insert(part, Process { environment, internal, life: Life::Down, log_from: 0 });
+        self.lock().insert(part, Process { environment, internal, life: Life::Down });
     }
 
     pub(super) fn internal(&self, part: Part) -> SocketAddr {
@@ -122,27 +122,29 @@ impl Processes {
     }
 
     pub(super) async fn wait_until_ready(&self, part: Part, within: Duration) -> Result<()> {
+        let deadline = Instant::now() + within;
+        loop {
+            let Err(said) = self.is_ready(part).await else { return Ok(()) };
+            if Instant::now() > deadline {
+                let log = self.log(part);
+                let tail: Vec<&str> = log.lines().rev().take(10).collect();
+                bail!("{part} is not ready after {within:?}: {said}\n{}", tail.join("\n"));
+            }
+            self.revive()?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Whether it says so; else what it says.
+    pub(super) async fn is_ready(&self, part: Part) -> Result<(), String> {
         let (url, word) = match part {
             // It has one address for everything.
             Part::Provider => (format!("{}/__sandbox/config", self.provider_url()), "webhooks"),
             _ => (format!("http://{}/health/ready", self.internal(part)), r#""status":"ready""#),
         };
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
-        let deadline = Instant::now() + within;
-        let mut said = String::new();
-        while Instant::now() < deadline {
-            if let Ok(answer) = http.get(&url).send().await {
-                said = answer.text().await.unwrap_or_default();
-                if said.contains(word) {
-                    return Ok(());
-                }
-            }
-            self.revive()?;
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let log = self.log(part);
-        let tail: Vec<&str> = log.lines().rev().take(10).collect();
-        bail!("{part} is not ready after {within:?}: {said}\n{}", tail.join("\n"))
+        let asked = async { self.http.get(&url).send().await?.text().await };
+        let said = asked.await.map_err(|error| error.to_string())?;
+        if said.contains(word) { Ok(()) } else { Err(said) }
     }
 
     fn provider_url(&self) -> String {
@@ -156,11 +158,18 @@ impl Processes {
         std::fs::read_to_string(self.log_path(part)).unwrap_or_default()
     }
 
-    pub(super) fn log_since_start(&self, part: Part) -> String {
-        let from = self.lock()[&part].log_from;
-        let log = std::fs::read(self.log_path(part)).unwrap_or_default();
-        let from = usize::try_from(from).unwrap_or(usize::MAX).min(log.len());
-        String::from_utf8_lossy(&log[from..]).into_owned()
+    pub(super) fn log_mark(&self, part: Part) -> u64 {
+        std::fs::metadata(self.log_path(part)).map_or(0, |file| file.len())
+    }
+
+    pub(super) fn log_since(&self, part: Part, mark: u64) -> String {
+        let mut said = Vec::new();
+        let read = File::open(self.log_path(part)).and_then(|mut file| {
+            file.seek(SeekFrom::Start(mark))?;
+            file.read_to_end(&mut said)
+        });
+        // One that has said nothing yet may have no log.
+        read.map_or_else(|_none| String::new(), |_bytes| String::from_utf8_lossy(&said).into_owned())
     }
 
     fn log_path(&self, part: Part) -> PathBuf {
@@ -174,7 +183,6 @@ impl Processes {
 
 fn start(process: &mut Process, part: Part, failpoints: Option<&str>, log: &Path) -> Result<()> {
     let file = File::options().create(true).append(true).open(log).context("no log")?;
-    process.log_from = file.metadata().map_or(0, |file| file.len());
     let child = Command::new(product::binary())
         .args(["serve", part.role()])
         .env_clear()
