@@ -74,6 +74,15 @@ pub async fn claim(tx: &mut Tx, request: &Request) -> Result<Claim, sqlx::Error>
     }
 }
 
+/// Whether `request`'s key is in use already, for this request or another: done, or being worked on. For whoever is about
+/// to do something outside the database that cannot be taken back; the claim says then what to answer.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_known(tx: &mut Tx, request: &Request) -> Result<bool, sqlx::Error> {
+    store::is_known(tx, request).await
+}
+
 impl Ticket {
     fn new(request: &Request, attempt: i32) -> Self {
         Self { request: request.clone(), attempt }

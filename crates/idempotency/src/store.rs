@@ -59,6 +59,10 @@ rls::statements! {
     ANSWER = "SELECT status, reply, request_id FROM idempotency_keys
          WHERE (scope, route, key) = ($1, $2, $3) AND request_sha256 = $4 AND state = 'done' AND expires_at > now()";
 
+    /// Whether there is a row whose day is not over.
+    KNOWN = "SELECT EXISTS (SELECT FROM idempotency_keys
+                             WHERE (scope, route, key) = ($1, $2, $3) AND expires_at > now())";
+
     /// Deletes a batch of those whose day is over; another replica may be at it too.
     SWEEP = "DELETE FROM idempotency_keys
          WHERE (scope, route, key) IN (
@@ -201,6 +205,15 @@ pub(crate) async fn answer(tx: &mut Tx, request: &Request) -> Result<Option<Stor
         .fetch_optional(&mut *tx.statement("SELECT idempotency_keys"))
         .await?;
     row.as_ref().map(stored).transpose()
+}
+
+pub(crate) async fn is_known(tx: &mut Tx, request: &Request) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(KNOWN)
+        .bind(&request.scope)
+        .bind(&request.route)
+        .bind(&request.key)
+        .fetch_one(&mut *tx.statement("SELECT idempotency_keys known"))
+        .await
 }
 
 pub(crate) async fn sweep(tx: &mut Tx, batch: i64) -> Result<u64, sqlx::Error> {

@@ -86,6 +86,12 @@ impl Notice {
         }
     }
 
+    /// Whether nobody should be told of it any more: an attempt to pay that was given up because the order is cancelled is
+    /// not one to be made again.
+    pub(crate) fn is_outdated(&self, happening: Happening) -> bool {
+        happening == Happening::PaymentFailed && self.order.status == "cancelled"
+    }
+
     /// The guest who bought; none when nobody said where to write to.
     pub(crate) fn guest(&self) -> Option<Addressee> {
         let email = self.email.clone().filter(|email| !email.is_empty())?;

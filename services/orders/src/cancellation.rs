@@ -4,12 +4,13 @@ use rls::{Caller, Tx};
 use time::OffsetDateTime;
 
 use crate::domain::order::{Mover, Status, Units, share};
-use crate::domain::{Invalid, OrderId, cart};
+use crate::domain::{Invalid, OrderId, Version, cart};
 use crate::error::{Conflict, Error, Missing};
-use crate::handlers::{Principal, record_all};
+use crate::handlers::{Call, Principal, check_version, record_all};
 use crate::order_facts;
 use crate::payments::facts::Facts;
 use crate::payments::refunds::{self, Promise};
+use crate::payments::{self, GivenUp};
 use crate::store::order_changes::{self as store, LockedOrder, Refill};
 use crate::store::orders::{self, ItemRow};
 use crate::store::payments::stock;
@@ -44,6 +45,90 @@ pub(crate) enum Only {
     Unshipped,
 }
 
+/// What was done outside for a cancellation, before its transaction.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Way {
+    given_up: Option<GivenUp>,
+}
+
+/// Makes way for a cancellation: an attempt to pay that waits for its buyer is given up at the provider, so that nobody
+/// who still has a code to scan is charged afterwards. That cannot be taken back, so that whatever speaks against the
+/// cancellation, in the order as `eyes` see it or in the request's key, is found out before.
+///
+/// # Errors
+/// As [`cancel`]; a version other than `expected`; the provider's silence.
+pub(crate) async fn make_way(
+    call: &Call,
+    eyes: Caller,
+    id: OrderId,
+    expected: Option<Version>,
+    only: Only,
+    wanted: &Cancellation,
+) -> Result<Way, Error> {
+    let key = call.repeat.clone();
+    let seen = call.read_as(eyes, move |tx| {
+        Box::pin(async move {
+            let order = orders::standing(tx, id).await?.ok_or(Error::NotFound(Missing::Order))?;
+            let is_known = match &key {
+                Some(key) => idempotency::is_known(tx, key).await?,
+                None => false,
+            };
+            Ok((order, is_known))
+        })
+    });
+    let (order, is_known) = seen.await?;
+    if is_known {
+        // A repeat, or a key of another request: the transaction finds the answer.
+        return Ok(Way::default());
+    }
+    if let Some(expected) = expected {
+        check_version(expected, order.version)?;
+    }
+    let status = Status::stored(&order.status);
+    may_be_cancelled(status, only, wanted)?;
+    let given_up = if status.is_unpaid() {
+        payments::give_up_waiting(&call.shared, id, call.within).await?
+    } else {
+        None
+    };
+    Ok(Way { given_up })
+}
+
+impl Way {
+    /// Writes down what was given up, in the cancellation's transaction. The order is still as `expected`, but for what
+    /// follows from the giving up itself.
+    ///
+    /// # Errors
+    /// Another version; `payment_in_flight` when money may come all the same.
+    pub(crate) async fn take(self, tx: &mut Tx, id: OrderId, expected: Option<Version>) -> Result<(), Error> {
+        if let Some(expected) = expected {
+            let order = store::lock(tx, id).await?.ok_or(Error::NotFound(Missing::Order))?;
+            // The provider's own word of it may have been quicker than we are.
+            let is_told = self.given_up.is_some()
+                && order.status() == Status::PaymentFailed
+                && order.version == expected.get() + 1;
+            if !is_told {
+                check_version(expected, order.version)?;
+            }
+        }
+        match self.given_up {
+            Some(given_up) => given_up.apply(tx).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Refuses what cannot be cancelled, as far as the order's status tells.
+fn may_be_cancelled(status: Status, only: Only, wanted: &Cancellation) -> Result<(), Error> {
+    let may = if status.is_unpaid() {
+        // What is to be paid would be another sum than the one that was agreed on.
+        wanted.units.is_empty()
+    } else {
+        status.is_unshipped() && only == Only::Unshipped
+    };
+    if may { Ok(()) } else { Err(Error::Conflict(Conflict::IllegalTransition)) }
+}
+
 /// Cancels in the service's own transaction. What was paid is promised back: workers drive that from here on.
 ///
 /// # Errors
@@ -57,13 +142,11 @@ pub(crate) async fn cancel(
 ) -> Result<(), Error> {
     let order = store::lock(tx, id).await?.ok_or(Error::NotFound(Missing::Order))?;
     let mut facts = Facts::new(wanted.actor, now);
-    let status = order.status();
-    if status.is_unpaid() {
+    may_be_cancelled(order.status(), only, wanted)?;
+    if order.status().is_unpaid() {
         cancel_unpaid(tx, &order, wanted, &mut facts).await?;
-    } else if status.is_unshipped() && only == Only::Unshipped {
-        cancel_paid(tx, &order, wanted, &mut facts).await?;
     } else {
-        return Err(Error::Conflict(Conflict::IllegalTransition));
+        cancel_paid(tx, &order, wanted, &mut facts).await?;
     }
     record_all(tx, facts.events()).await
 }
@@ -74,10 +157,6 @@ async fn cancel_unpaid(
     wanted: &Cancellation,
     facts: &mut Facts,
 ) -> Result<(), Error> {
-    if !wanted.units.is_empty() {
-        // What is to be paid would be another sum than the one that was agreed on.
-        return Err(Error::Conflict(Conflict::IllegalTransition));
-    }
     let id = OrderId::known(order.id);
     if store::has_live_payment(tx, id).await? {
         return Err(Error::Conflict(Conflict::PaymentInFlight));
@@ -128,7 +207,9 @@ async fn reopen_cart(
             unit_amount: item.unit_amount,
         })
         .collect();
-    store::refill_cart(tx, cart.id, &goods, cart::LINES_MAX).await?;
+    // What was ordered is there for all of it, whatever was put into the cart since.
+    let lines_max = i64::try_from(cart::MERGED_LINES_MAX).expect("a cart is small");
+    store::refill_cart(tx, cart.id, &goods, order.coupon_code.as_deref(), lines_max).await?;
     Ok(Some(cart))
 }
 
@@ -157,7 +238,15 @@ async fn cancel_paid(
 
     let back = holds::give_back(tx, id, &goods).await?;
     store::cancel_units(tx, id, &units).await?;
-    let worth: i64 = units
+    // Units whose money went back before, for whatever reason, are not paid back once more.
+    let counted: Vec<(i32, i32)> = units
+        .iter()
+        .filter_map(|&(line, quantity)| {
+            let item = of_line(line)?;
+            Some((line, quantity.min(item.quantity - item.refunded))).filter(|(_, counted)| *counted > 0)
+        })
+        .collect();
+    let worth: i64 = counted
         .iter()
         .filter_map(|&(line, quantity)| {
             let item = of_line(line)?;
@@ -169,7 +258,7 @@ async fn cancel_paid(
         amount: (!is_whole).then_some(worth),
         reason: wanted.reason.as_deref().unwrap_or("cancelled"),
         requested_by: wanted.actor.id(),
-        units: &units,
+        units: &counted,
     };
     if is_whole || worth > 0 {
         refunds::promise(tx, order.id, &promise).await?;

@@ -28,15 +28,16 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rls::{Caller, Class, Database, DatabaseError};
+use rls::{Caller, Class, Database, DatabaseError, Tx};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use self::api::{Api, ApiError};
 use self::counts::Counts;
 use self::gate::{Asking, Gate};
-use self::provider::{CallError, PaymentProvider};
+use self::provider::{CallError, Intent, PaymentProvider};
 use self::sandbox::Sandbox;
 use self::settle::Heard;
 use self::stripe::Stripe;
@@ -110,13 +111,40 @@ impl Payments {
     }
 }
 
-/// Gives up an attempt that waits for its buyer, so that nobody is charged for what is about to be cancelled. Nothing to do
-/// when there is none, or one that is over.
+/// An attempt that waited for its buyer, and that the provider has given up. Our books do not say so yet.
+#[derive(Clone, Debug)]
+pub(crate) struct GivenUp {
+    payment_id: Uuid,
+    intent: Intent,
+}
+
+impl GivenUp {
+    /// Writes it down, in the transaction of what it was given up for.
+    ///
+    /// # Errors
+    /// `payment_in_flight` when money may come all the same.
+    pub(crate) async fn apply(self, tx: &mut Tx) -> Result<(), Error> {
+        let heard = Heard::Intent(self.intent);
+        let step = Payments::step(tx, self.payment_id, &heard, Caller::Service).await?;
+        if step.subject.payment.status.is_final() {
+            Ok(())
+        } else {
+            Err(Error::Conflict(Conflict::PaymentInFlight))
+        }
+    }
+}
+
+/// Gives up an attempt that waits for its buyer, so that nobody is charged for what is about to be cancelled: at the
+/// provider only, [`GivenUp::apply`] writes it down. `None` when there is none, or one that is over.
 ///
 /// # Errors
 /// `payment_in_flight` when money may come by itself or has come just now, [`Away::Payments`] when the provider does not
 /// answer.
-pub(crate) async fn give_up_waiting(shared: &Shared, order: OrderId, within: Duration) -> Result<(), Error> {
+pub(crate) async fn give_up_waiting(
+    shared: &Shared,
+    order: OrderId,
+    within: Duration,
+) -> Result<Option<GivenUp>, Error> {
     let payments = &shared.payments;
     let id = order.get();
     let live = shared.db.run(&Caller::Service, Class::Read, within, move |tx| {
@@ -127,7 +155,7 @@ pub(crate) async fn give_up_waiting(shared: &Shared, order: OrderId, within: Dur
             }
         })
     });
-    let Some(live) = live.await?.value else { return Ok(()) };
+    let Some(live) = live.await?.value else { return Ok(None) };
     let (Status::RequiresAction, Some(reference)) = (live.status, &live.provider_ref) else {
         return Err(Error::Conflict(Conflict::PaymentInFlight));
     };
@@ -139,13 +167,18 @@ pub(crate) async fn give_up_waiting(shared: &Shared, order: OrderId, within: Dur
         | CallError::Replayed
         | CallError::Limited { .. }
         | CallError::Unclear(_)
+        | CallError::Puzzling(_)
         | CallError::Open(_) => Error::Away(Away::Payments),
     })?;
+    if matches!(intent.status, Status::Failed | Status::Canceled) {
+        return Ok(Some(GivenUp { payment_id: live.id, intent }));
+    }
+    // The buyer was quicker.
     let status = payments.carry_on(live.id, Heard::Intent(intent), live.checks).await?;
-    if status.is_final() { Ok(()) } else { Err(Error::Conflict(Conflict::PaymentInFlight)) }
+    if status.is_final() { Ok(None) } else { Err(Error::Conflict(Conflict::PaymentInFlight)) }
 }
 
 /// Refunds of an order were promised: they are asked for at once instead of a moment later.
-pub(crate) fn hurry_refunds(shared: &Shared, _order: OrderId) {
+pub(crate) fn hurry_refunds(shared: &Shared) {
     shared.payments.inner.refunds_due.notify_one();
 }

@@ -14,12 +14,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::OrderId;
 use crate::error::{Error, Exhausted};
+use crate::handlers::Principal;
 use crate::store::orders;
 
 /// Streams that one process serves at a time.
 const STREAMS_MAX: usize = 1_000;
-/// Streams of one order at a time: its buyer's windows.
-const STREAMS_PER_ORDER_MAX: usize = 20;
+/// Streams of one buyer at a time, of whatever orders: nobody takes the places of all.
+const STREAMS_PER_BUYER_MAX: usize = 10;
 const POLL: Duration = Duration::from_secs(1);
 const POLL_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -33,6 +34,8 @@ pub(crate) struct Timelines {
 struct Inner {
     free: Arc<Semaphore>,
     watched: Mutex<HashMap<OrderId, Watched>>,
+    /// How many streams each buyer has, of those who have any.
+    buyers: Mutex<HashMap<Principal, usize>>,
     /// Ends every stream.
     draining: CancellationToken,
     streams: TaskTracker,
@@ -51,6 +54,7 @@ struct Watched {
 #[derive(Debug)]
 pub(crate) struct Seat {
     order: OrderId,
+    buyer: Principal,
     changes: watch::Receiver<u64>,
     timelines: Timelines,
     _permit: OwnedSemaphorePermit,
@@ -62,29 +66,34 @@ impl Timelines {
             inner: Arc::new(Inner {
                 free: Arc::new(Semaphore::new(STREAMS_MAX)),
                 watched: Mutex::default(),
+                buyers: Mutex::default(),
                 draining: CancellationToken::new(),
                 streams: TaskTracker::new(),
             }),
         }
     }
 
-    /// Takes a place to watch `order` from: changes from here on are not missed.
-    pub(crate) fn join(&self, order: OrderId) -> Result<Seat, Error> {
+    /// Takes a place for `buyer` to watch `order` from: changes from here on are not missed.
+    pub(crate) fn join(&self, order: OrderId, buyer: Principal) -> Result<Seat, Error> {
         let full = Error::Exhausted(Exhausted::Streams);
         let Ok(permit) = Arc::clone(&self.inner.free).try_acquire_owned() else { return Err(full) };
+        let mut buyers = self.buyers();
+        let streams = buyers.entry(buyer).or_default();
+        if *streams >= STREAMS_PER_BUYER_MAX {
+            return Err(full);
+        }
+        *streams += 1;
+        drop(buyers);
         let mut orders = self.watched();
         let watched = orders.entry(order).or_insert_with(|| Watched {
             watchers: 0,
             last: 0,
             changes: watch::Sender::new(0),
         });
-        if watched.watchers >= STREAMS_PER_ORDER_MAX {
-            return Err(full);
-        }
         watched.watchers += 1;
         let changes = watched.changes.subscribe();
         drop(orders);
-        Ok(Seat { order, changes, timelines: self.clone(), _permit: permit })
+        Ok(Seat { order, buyer, changes, timelines: self.clone(), _permit: permit })
     }
 
     /// Says that something was committed about `order`.
@@ -134,6 +143,11 @@ impl Timelines {
         }
     }
 
+    /// As whole as [`Self::watched`].
+    fn buyers(&self) -> MutexGuard<'_, HashMap<Principal, usize>> {
+        self.inner.buyers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A map that was only ever added to or removed from is whole, whoever panicked beside it.
     fn watched(&self) -> MutexGuard<'_, HashMap<OrderId, Watched>> {
         self.inner.watched.lock().unwrap_or_else(PoisonError::into_inner)
@@ -159,6 +173,14 @@ impl Drop for Seat {
             watched.watchers -= 1;
             if watched.watchers == 0 {
                 orders.remove(&self.order);
+            }
+        }
+        drop(orders);
+        let mut buyers = self.timelines.buyers();
+        if let Some(streams) = buyers.get_mut(&self.buyer) {
+            *streams -= 1;
+            if *streams == 0 {
+                buyers.remove(&self.buyer);
             }
         }
     }

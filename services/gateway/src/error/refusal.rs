@@ -34,8 +34,6 @@ pub enum Refusal {
     PaymentInFlight,
     /// So many orders of one buyer may wait for payment.
     TooManyUnpaidOrders,
-    /// So many carts may be begun.
-    TooManyCarts,
     /// So many streams may be open.
     TooManyStreams,
     /// A request with the same idempotency key is under way.
@@ -47,7 +45,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 15] = [
         Self::Conflict,
         Self::PriceChanged,
         Self::OutOfStock,
@@ -59,7 +57,6 @@ impl Refusal {
         Self::IllegalTransition,
         Self::PaymentInFlight,
         Self::TooManyUnpaidOrders,
-        Self::TooManyCarts,
         Self::TooManyStreams,
         Self::IdempotencyInFlight,
         Self::IdempotencyKeyReused,
@@ -88,7 +85,6 @@ impl Refusal {
             Self::IllegalTransition => (StatusCode::CONFLICT, "illegal_transition"),
             Self::PaymentInFlight => (StatusCode::CONFLICT, "payment_in_flight"),
             Self::TooManyUnpaidOrders => (StatusCode::TOO_MANY_REQUESTS, "too_many_unpaid_orders"),
-            Self::TooManyCarts => (StatusCode::TOO_MANY_REQUESTS, "too_many_carts"),
             Self::TooManyStreams => (StatusCode::TOO_MANY_REQUESTS, "too_many_streams"),
             Self::IdempotencyInFlight => (StatusCode::CONFLICT, "idempotency_in_flight"),
             Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
@@ -165,10 +161,6 @@ impl Refusal {
             Self::TooManyUnpaidOrders => both(
                 ("Pedidos demais sem pagamento", "Too many unpaid orders"),
                 ("pague ou cancele um dos pedidos abertos", "pay or cancel one of the open orders"),
-            ),
-            Self::TooManyCarts => both(
-                ("Carrinhos demais", "Too many carts"),
-                ("use um dos carrinhos já abertos", "use one of the carts that are open"),
             ),
             Self::TooManyStreams => both(
                 ("Conexões demais", "Too many streams"),

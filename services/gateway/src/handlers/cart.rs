@@ -33,8 +33,8 @@ use crate::shop_bodies::{self, CartItemBody, CouponCodeBody, MergeBody, Quantity
 use crate::upstream::{CART_DEADLINE, READ_DEADLINE, read, write};
 use crate::views::{self, Cart, CartMerge};
 
-/// A warning of carts whose prices are not those of now.
-const PRICES_UNCONFIRMED: &str = "prices_unconfirmed";
+/// Warnings of carts that are soon others without any purge: prices that are not those of now, and what is scarce.
+const PASSING: [&str; 2] = ["prices_unconfirmed", "low_stock"];
 
 /// A cart.
 #[derive(Debug, Serialize, ToSchema)]
@@ -70,10 +70,10 @@ pub(crate) async fn get(origin: Origin, found: &mut Vec<Tag>) -> Result<Found, E
     let cart = reply.cart.ok_or(Error::Internal)?;
     found.extend(cart.items.iter().map(|item| Tag::of(&events::tags::product(item.product_id))));
     found.extend(cart.coupon.iter().map(|coupon| Tag::of(&events::tags::coupon(&coupon.code))));
-    let unconfirmed = cart.warnings.iter().any(|warning| warning == PRICES_UNCONFIRMED);
+    let passing = cart.warnings.iter().any(|warning| PASSING.contains(&warning.as_str()));
     let answer = Found::text(envelope(&cart));
-    // No purge tells when the catalog is back.
-    Ok(if unconfirmed { answer.for_now() } else { answer })
+    // No purge tells when the catalog is back, how much is left of what is scarce, or that a coupon is over or used up.
+    Ok(if passing || cart.coupon.is_some() { answer.for_now() } else { answer })
 }
 
 /// The cart of somebody who holds no token: nothing was ever put into it.
@@ -94,7 +94,7 @@ pub(crate) async fn nobodys(request: HttpRequest) -> Result<HttpResponse, Error>
         (status = 404, description = "No such variant", body = ProblemDocument),
         (status = 409, description = "cart_locked or out_of_stock", body = ProblemDocument),
         (status = 422, description = "validation_failed", body = ProblemDocument),
-        (status = 429, description = "rate_limited or too_many_carts", body = ProblemDocument)
+        (status = 429, description = "rate_limited", body = ProblemDocument)
     ),
     security((), ("bearer" = []), ("cookie" = []), ("cart_token" = []))
 )]

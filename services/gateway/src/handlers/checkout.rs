@@ -131,9 +131,12 @@ pub(crate) async fn place(request: HttpRequest, payload: web::Payload) -> Result
     let mut message = checkout.message;
     let language = request.headers().get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     message.locale = Language::accepted(language).tag().to_owned();
-    if let Some(id) = checkout.address_id {
-        message.shipping_address = Some(own_address(&gate, &caller, id).await?);
+    let address_id = checkout.address_id;
+    if let Some(id) = address_id {
+        // Whether the order was placed before the address was deleted is for orders to say, which knows the key.
+        message.shipping_address = own_address(&gate, &caller, id).await?;
     }
+    let no_address = address_id.is_some() && message.shipping_address.is_none();
     let assertion = caller.assertion(&gate, ORDERS);
     let made = gate.change(async move |writer| {
         let reply = write(message, CHECKOUT_DEADLINE, assertion.as_deref(), |request| {
@@ -144,7 +147,9 @@ pub(crate) async fn place(request: HttpRequest, payload: web::Payload) -> Result
         let PlaceOrderResponse { order, order_token, receipts } = reply;
         Ok(((order, order_token), receipts))
     });
-    let ((order, order_token), token) = made.await.map_err(stale_cart)?;
+    let made = made.await.map_err(stale_cart);
+    let ((order, order_token), token) =
+        made.map_err(|error| if no_address { no_such_address(error) } else { error })?;
     let order = order.ok_or(Error::Internal)?;
     let location = format!("/api/v1/checkout/{}", order.id);
     let placed = Placed { checkout: Checkout::of(&order, order_token) };
@@ -169,17 +174,24 @@ fn stale_cart(error: Error) -> Error {
     }
 }
 
+/// An order without an address is refused for the address that was named.
+fn no_such_address(error: Error) -> Error {
+    match error {
+        Error::Validation(errors) if errors.iter().all(|error| error.pointer == "/shipping_address") => {
+            Error::Validation(vec![FieldError {
+                pointer: "/address_id".to_owned(),
+                code: "invalid".into(),
+                detail: Text::fixed("não há este endereço", "there is no such address"),
+            }])
+        }
+        other => other,
+    }
+}
+
 /// One of the user's own addresses.
-async fn own_address(gate: &Gate, caller: &Authenticated, id: i64) -> Result<pb::Address, Error> {
-    let missing = || {
-        Error::Validation(vec![FieldError {
-            pointer: "/address_id".to_owned(),
-            code: "invalid".into(),
-            detail: Text::fixed("não há este endereço", "there is no such address"),
-        }])
-    };
+async fn own_address(gate: &Gate, caller: &Authenticated, id: i64) -> Result<Option<pb::Address>, Error> {
     if !caller.is_user() {
-        return Err(missing());
+        return Ok(None);
     }
     let assertion = caller.assertion(gate, ACCOUNTS);
     let reply = read(ListAddressesRequest {}, READ_DEADLINE, assertion.as_deref(), |request| {
@@ -187,8 +199,8 @@ async fn own_address(gate: &Gate, caller: &Authenticated, id: i64) -> Result<pb:
         async move { accounts.list_addresses(request).await }
     })
     .await?;
-    let address = reply.addresses.into_iter().find(|address| address.id == id).ok_or_else(missing)?;
-    Ok(pb::Address {
+    let address = reply.addresses.into_iter().find(|address| address.id == id);
+    Ok(address.map(|address| pb::Address {
         recipient: address.recipient,
         line1: address.line1,
         line2: address.line2,
@@ -197,7 +209,7 @@ async fn own_address(gate: &Gate, caller: &Authenticated, id: i64) -> Result<pb:
         state: address.state,
         postal_code: address.postal_code,
         country: address.country,
-    })
+    }))
 }
 
 /// How far an order has come, and how long its reservation lasts.

@@ -145,7 +145,6 @@ async fn refusals_of_the_shop() {
         (Code::FailedPrecondition, "idempotency_key_reused", 422, "idempotency_key_reused"),
         (Code::FailedPrecondition, "idempotency_reply_not_kept", 409, "idempotency_reply_not_kept"),
         (Code::ResourceExhausted, "too_many_unpaid_orders", 429, "too_many_unpaid_orders"),
-        (Code::ResourceExhausted, "too_many_carts", 429, "too_many_carts"),
         (Code::Unavailable, "catalog_unavailable", 503, "upstream_unavailable"),
         (Code::Unavailable, "payments_unavailable", 503, "upstream_unavailable"),
         (Code::NotFound, "order_not_found", 404, "not_found"),

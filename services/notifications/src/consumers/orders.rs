@@ -33,13 +33,16 @@ pub(crate) async fn handle(teller: Teller, delivery: Delivery) -> Result<(), Fai
     let Some(happening) = happening else { return Ok(()) };
     let notice = match teller.orders.notice(order_id).await {
         Ok(Some(notice)) => notice,
-        // Erased since: nobody is to be told.
+        // Orders are never deleted: it is none of this shop's, and nobody is to be told.
         Ok(None) => return Ok(()),
         Err(status) => {
             let code = status.code();
             return Err(Failure::Later(anyhow::anyhow!("orders does not say what was ordered: {code:?}")));
         }
     };
+    if notice.is_outdated(happening) {
+        return Ok(());
+    }
     match user_id {
         Some(user_id) => {
             let occasion = Occasion::Order(notice.news(happening));

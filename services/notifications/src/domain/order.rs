@@ -32,6 +32,8 @@ pub(crate) enum Happening {
     Placed,
     Paid,
     PaymentFailed,
+    /// Some of it was.
+    PartlyShipped,
     Shipped,
     Delivered,
     Cancelled,
@@ -62,8 +64,10 @@ impl Happening {
     /// What these changed columns mean to the buyer, the gravest first; none when they are no news.
     pub(crate) fn of_changes(changed: &[String]) -> Option<Self> {
         let any = |name: &str| changed.iter().any(|column| column.rsplit('.').next() == Some(name));
-        // Items change without a parcel only by being cancelled.
-        if any("cancelled") || (any("items") && !any("shipments")) {
+        // Items change without a parcel only by being cancelled; a parcel with the last of them is a step of its own.
+        if any("shipments") {
+            Some(Self::PartlyShipped)
+        } else if any("cancelled") || any("items") {
             Some(Self::ItemsCancelled)
         } else if any("refunded_amount") {
             Some(Self::PartlyRefunded)
@@ -80,6 +84,7 @@ impl OrderNews {
             Happening::Placed => "order_placed",
             Happening::Paid => "order_paid",
             Happening::PaymentFailed => "payment_failed",
+            Happening::PartlyShipped => "order_partly_shipped",
             Happening::Shipped => "order_shipped",
             Happening::Delivered => "order_delivered",
             Happening::Cancelled => "order_cancelled",
@@ -129,6 +134,14 @@ impl OrderNews {
             (Happening::PaymentFailed, Locale::En) => (
                 format!("Payment for order {number} failed"),
                 format!("The payment of {total} was not approved. Please try again, perhaps another way."),
+            ),
+            (Happening::PartlyShipped, Locale::PtBr) => (
+                format!("Parte do pedido {number} enviada"),
+                format!("Parte do seu pedido está a caminho; o resto vai depois. {}", self.tracking(locale)),
+            ),
+            (Happening::PartlyShipped, Locale::En) => (
+                format!("Part of order {number} shipped"),
+                format!("Part of your order is on its way; the rest will follow. {}", self.tracking(locale)),
             ),
             (Happening::Shipped, Locale::PtBr) => (
                 format!("Pedido {number} enviado"),
@@ -212,10 +225,11 @@ mod tests {
     use super::super::letter::Letter;
     use super::*;
 
-    const HAPPENINGS: [Happening; 10] = [
+    const HAPPENINGS: [Happening; 11] = [
         Happening::Placed,
         Happening::Paid,
         Happening::PaymentFailed,
+        Happening::PartlyShipped,
         Happening::Shipped,
         Happening::Delivered,
         Happening::Cancelled,
@@ -278,7 +292,7 @@ mod tests {
         assert_eq!(of(&["refunded_amount"]), Some(Happening::PartlyRefunded));
         assert_eq!(of(&["refunded_amount", "items.cancelled"]), Some(Happening::ItemsCancelled));
         assert_eq!(of(&["items"]), Some(Happening::ItemsCancelled));
-        assert_eq!(of(&["items", "shipments"]), None);
+        assert_eq!(of(&["items", "shipments"]), Some(Happening::PartlyShipped));
         for quiet in ["pending_payment", "processing", "return_requested", "returned", "on_the_moon"] {
             assert_eq!(Happening::of_status(quiet), None);
         }

@@ -128,6 +128,22 @@ async fn a_buyer_is_told_every_step_in_their_language_and_nobody_else_is() {
 }
 
 #[tokio::test]
+async fn a_first_parcel_is_news_and_a_payment_given_up_for_a_cancellation_is_none() {
+    let (app, _nats, publisher) = with_nats().await;
+    let mut notice = bought_by(42, 19);
+    notice.order.as_mut().unwrap().status = "cancelled".into();
+    app.world.orders.knows(notice);
+    publisher.publish(1, changes(19, Some(42), &["items", "shipments"])).await;
+    publisher.publish(2, becomes(19, Some(42), "payment_failed")).await;
+    publisher.publish(3, becomes(19, Some(42), "cancelled")).await;
+    let feed = app.feed_of(BIA, 2).await;
+    settled(&publisher).await;
+    let told: Vec<_> = feed.iter().rev().map(|told| told.title.as_str()).collect();
+    assert_eq!(told, ["Part of order MC-2026-000019 shipped", "Order MC-2026-000019 cancelled"]);
+    assert_eq!(mails(&app, "bia@example.com", 2).await.len(), 2);
+}
+
+#[tokio::test]
 async fn a_guest_is_written_to_with_the_way_to_the_order() {
     let (app, _nats, publisher) = with_nats().await;
     app.world.orders.knows(bought_by_guest(18));

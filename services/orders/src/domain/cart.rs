@@ -5,8 +5,10 @@ use time::Duration;
 use super::Invalid;
 use crate::handlers::Principal;
 
-/// Lines that a buyer may fill; a merge may leave more, so that nothing is lost.
+/// Lines that a buyer may fill; a merge may leave more, so that little is lost.
 pub(crate) const LINES_MAX: i64 = 50;
+/// Lines that a cart may hold at all: what several merges leave.
+pub(crate) const MERGED_LINES_MAX: usize = 200;
 /// Units of one line.
 pub(crate) const UNITS_MAX: i32 = 99;
 

@@ -1,10 +1,11 @@
 //! A guest's cart going into a user's.
 //!
-//! Nothing is lost without being named: each variant of either cart is in the result, or in the report.
+//! Nothing is lost without being named: each variant of either cart is in the result, or in the report. A cart that
+//! holds as much as any cart may takes no new variants.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cart::UNITS_MAX;
+use super::cart::{MERGED_LINES_MAX, UNITS_MAX};
 use super::words;
 
 words! {
@@ -19,6 +20,17 @@ words! {
         /// The customer's cart stays as it is.
         Customer = "customer",
     } else "must be sum, max, guest or customer"
+}
+
+impl Strategy {
+    /// Which coupon is in the cart afterwards: of the cart that stays, or whichever there is.
+    pub(crate) fn coupon<'a>(self, guest: Option<&'a str>, user: Option<&'a str>) -> Option<&'a str> {
+        match self {
+            Self::Sum | Self::Max => user.or(guest),
+            Self::Guest => guest,
+            Self::Customer => user,
+        }
+    }
 }
 
 /// A line of either cart.
@@ -40,7 +52,7 @@ pub(crate) struct Report {
     pub(crate) moved: i32,
     /// Variants whose sum was more than a line may hold, ascending.
     pub(crate) capped: Vec<i64>,
-    /// Variants that the strategy left out, ascending.
+    /// Variants that the strategy left out, or for which the cart had no room, ascending.
     pub(crate) dropped: Vec<i64>,
 }
 
@@ -59,6 +71,9 @@ pub(crate) fn merge(strategy: Strategy, guest: &[Line], user: &[Line]) -> Merged
     let before: BTreeMap<i64, Line> = user.iter().map(|line| (line.variant_id, *line)).collect();
     let mut changed = BTreeMap::new();
     let (mut moved, mut capped, mut dropped) = (0, BTreeSet::new(), BTreeSet::new());
+    // The guest's lines take the place of the customer's, or come beside them.
+    let held = if strategy == Strategy::Guest { 0 } else { user.len() };
+    let mut room = MERGED_LINES_MAX.saturating_sub(held);
     for line in guest {
         let old = before.get(&line.variant_id);
         let quantity = match (strategy, old) {
@@ -78,6 +93,13 @@ pub(crate) fn merge(strategy: Strategy, guest: &[Line], user: &[Line]) -> Merged
             }
             (Strategy::Max, Some(old)) => old.quantity.max(line.quantity),
         };
+        if old.is_none() || strategy == Strategy::Guest {
+            let Some(left) = room.checked_sub(1) else {
+                dropped.insert(line.variant_id);
+                continue;
+            };
+            room = left;
+        }
         moved += 1;
         if old.is_none_or(|old| old.quantity != quantity) {
             changed.insert(line.variant_id, Line { quantity, ..*line });
@@ -185,6 +207,22 @@ mod tests {
                 prop_assert!(merged.changed.is_empty() && merged.removed.is_empty());
             }
         }
+    }
+
+    #[test]
+    fn a_cart_does_not_grow_without_bound() {
+        let lines = |ids: std::ops::Range<i64>| -> Vec<Line> {
+            ids.map(|variant_id| Line { variant_id, product_id: 1, quantity: 1, seen_unit_amount: 1 })
+                .collect()
+        };
+        let (guest, user) = (lines(180..230), lines(0..190));
+        for strategy in [Strategy::Sum, Strategy::Max] {
+            let merged = merge(strategy, &guest, &user);
+            assert_eq!(after(&user, &merged).len(), MERGED_LINES_MAX);
+            assert_eq!(merged.report.dropped, (200..230).collect::<Vec<i64>>());
+            assert_eq!(merged.report.moved, 20);
+        }
+        assert_eq!(after(&user, &merge(Strategy::Guest, &guest, &user)).len(), 50);
     }
 
     #[test]

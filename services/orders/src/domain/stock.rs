@@ -3,7 +3,8 @@
 use super::{Invalid, VariantId, words};
 
 /// Goods that a correction may name.
-const ADJUSTMENTS_MAX: usize = 1_000;
+/// The reply to so many is short enough to be kept for repeats.
+const ADJUSTMENTS_MAX: usize = 500;
 const REASON_CHARS_MAX: usize = 200;
 /// More is a mistake of typing.
 const ON_HAND_MAX: i32 = 1_000_000;

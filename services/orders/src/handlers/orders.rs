@@ -10,7 +10,7 @@ pub(crate) mod request_return;
 pub(crate) mod watch_order;
 
 use proto::orders::v1 as pb;
-use rls::Tx;
+use rls::{Caller, Tx};
 
 use super::Call;
 use crate::domain::OrderId;
@@ -33,6 +33,16 @@ pub(crate) async fn view_with_notes(tx: &mut Tx, id: OrderId) -> Result<pb::Orde
     Ok(wire::order::order(parts))
 }
 
+/// The same without where it goes to: where somebody lives is not kept for repeats. [`Call::tell_address`] puts it back.
+pub(crate) async fn view_to_keep(tx: &mut Tx, id: OrderId) -> Result<pb::Order, Error> {
+    Ok(pb::Order { shipping_address: None, ..view(tx, id).await? })
+}
+
+/// The same with what staff wrote down.
+pub(crate) async fn notes_to_keep(tx: &mut Tx, id: OrderId) -> Result<pb::Order, Error> {
+    Ok(pb::Order { shipping_address: None, ..view_with_notes(tx, id).await? })
+}
+
 async fn parts(tx: &mut Tx, id: OrderId) -> Result<wire::order::Parts, Error> {
     let order = orders::order(tx, id).await?.ok_or(Error::NotFound(Missing::Order))?;
     Ok(wire::order::Parts {
@@ -45,6 +55,19 @@ async fn parts(tx: &mut Tx, id: OrderId) -> Result<wire::order::Parts, Error> {
 }
 
 impl Call {
+    /// Says where the order of a reply goes to, which is not kept for repeats. The change that it tells of was made: when
+    /// the database does not answer, the reply goes without.
+    pub(crate) async fn tell_address(&self, order: &mut Option<pb::Order>) {
+        let Some(order) = order else { return };
+        let id = OrderId::known(order.id);
+        let read = self
+            .read_as(Caller::Service, move |tx| Box::pin(async move { Ok(orders::address(tx, id).await?) }));
+        match read.await {
+            Ok(address) => order.shipping_address = address.map(wire::order::address),
+            Err(error) => tracing::warn!(order.id = id.get(), %error, "a reply goes without its address"),
+        }
+    }
+
     /// Refuses an order that is not the caller's: it does not exist, same words.
     pub(crate) async fn require_own(&self, id: OrderId) -> Result<(), Error> {
         let caller = self.buyer()?.caller();

@@ -6,7 +6,7 @@ use rls::Caller;
 use serde_json::json;
 
 use super::Call;
-use super::orders::view_with_notes;
+use super::orders::notes_to_keep;
 use crate::domain::order::{self, Units};
 use crate::domain::{Invalid, OrderId};
 use crate::error::{Error, Missing};
@@ -32,7 +32,7 @@ pub(crate) async fn refund_order(
         .collect();
     let (amount, request_id) = (request.amount, call.request_id.clone());
 
-    let done = call
+    let mut done = call
         .once_as(Caller::Service, move |tx| {
             Box::pin(async move {
                 order_changes::lock(tx, id).await?.ok_or(Error::NotFound(Missing::Order))?;
@@ -46,7 +46,7 @@ pub(crate) async fn refund_order(
                         reason: reason.clone(),
                         status: "pending".to_owned(),
                     }),
-                    order: Some(view_with_notes(tx, id).await?),
+                    order: Some(notes_to_keep(tx, id).await?),
                     receipts: Vec::new(),
                 };
                 let entry = audit::Entry {
@@ -58,7 +58,6 @@ pub(crate) async fn refund_order(
                     after: Some(json!({
                         "refund_id": promised.id,
                         "amount": promised.amount,
-                        "reason": reason,
                         "lines": units,
                     })),
                     request_id,
@@ -68,6 +67,7 @@ pub(crate) async fn refund_order(
             })
         })
         .await?;
-    payments::hurry_refunds(&call.shared, id);
+    call.tell_address(&mut done.reply.order).await;
+    payments::hurry_refunds(&call.shared);
     Ok(done)
 }

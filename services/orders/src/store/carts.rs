@@ -9,19 +9,20 @@ use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::coupons::GivenCoupon;
+use super::coupons::{GivenCoupon, given_coupon};
 use crate::handlers::Principal;
 
 /// A cart, and the coupon in it as of now: its times are judged by the database's clock.
 macro_rules! cart_columns {
     () => {
-        "c.id, c.user_id, c.token_sha256, c.version, c.state, c.currency::text AS currency,
-         c.coupon_code::text AS coupon_code, c.expires_at,
-         (SELECT jsonb_build_object('code', k.code, 'kind', k.kind, 'value', k.value, 'rules', k.rules,
-                                    'begun', coalesce(k.starts_at <= now(), true),
-                                    'over', coalesce(k.ends_at <= now(), false),
-                                    'exhausted', coalesce(k.used >= k.usage_limit, false))
-            FROM coupons k WHERE k.code = c.coupon_code AND k.is_active) AS coupon"
+        concat!(
+            "c.id, c.user_id, c.token_sha256, c.version, c.state, c.currency::text AS currency,
+             c.coupon_code::text AS coupon_code, c.expires_at,
+             (SELECT ",
+            given_coupon!(),
+            "
+                FROM coupons k WHERE k.code = c.coupon_code AND k.is_active) AS coupon"
+        )
     };
 }
 
@@ -86,7 +87,8 @@ rls::statements! {
         "WITH added AS (
              INSERT INTO cart_items AS i (cart_id, variant_id, product_id, quantity, seen_unit_amount)
              SELECT $1, $2, $3, $4, $5
-              WHERE (SELECT count(*) FROM cart_items o WHERE o.cart_id = $1 AND o.variant_id <> $2) < $6
+              WHERE (SELECT count(*) FROM cart_items o WHERE o.cart_id = $1) < $6
+                 OR EXISTS (SELECT FROM cart_items o WHERE o.cart_id = $1 AND o.variant_id = $2)
              ON CONFLICT ON CONSTRAINT one_line_per_variant
              DO UPDATE SET quantity = i.quantity + EXCLUDED.quantity, seen_unit_amount = EXCLUDED.seen_unit_amount
              RETURNING i.*) ",
@@ -125,6 +127,22 @@ rls::statements! {
           WHERE id IN (SELECT id FROM carts WHERE state = 'active' AND expires_at <= now()
                         ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
          RETURNING id, user_id, token_sha256, version";
+
+    /// Carts that ended long ago, without those that others point to: those go in another round.
+    DELETE_ENDED =
+        "DELETE FROM carts WHERE id IN (
+             SELECT c.id FROM carts c
+              WHERE c.state IN ('merged', 'expired') AND c.updated_at < now() - $2
+                AND NOT EXISTS (SELECT FROM carts m WHERE m.merged_into = c.id)
+                AND NOT EXISTS (SELECT FROM orders o WHERE o.cart_id = c.id)
+              ORDER BY c.updated_at LIMIT $1 FOR UPDATE SKIP LOCKED)";
+
+    /// Lines of carts that became orders long ago: the orders have lines of their own.
+    DELETE_ORDERED_LINES =
+        "DELETE FROM cart_items WHERE id IN (
+             SELECT i.id FROM cart_items i JOIN carts c ON c.id = i.cart_id
+              WHERE c.state = 'converted' AND c.updated_at < now() - $2
+              ORDER BY i.id LIMIT $1 FOR UPDATE OF i SKIP LOCKED)";
 }
 
 /// A cart.
@@ -308,6 +326,22 @@ pub(crate) async fn set_coupon(
 /// Ends at most `limit` carts whose time is over.
 pub(crate) async fn expire(tx: &mut Tx, limit: i64) -> Result<Vec<ExpiredRow>, sqlx::Error> {
     sqlx::query_as(EXPIRE).bind(limit).fetch_all(&mut *tx.statement("UPDATE carts expired")).await
+}
+
+/// Deletes at most `limit` carts that were merged or expired so long ago; answers how many.
+pub(crate) async fn delete_ended(tx: &mut Tx, limit: i64, age: time::Duration) -> Result<u64, sqlx::Error> {
+    let query = sqlx::query(DELETE_ENDED).bind(limit).bind(interval(age));
+    Ok(query.execute(&mut *tx.statement("DELETE ended carts")).await?.rows_affected())
+}
+
+/// Deletes at most `limit` lines of carts that became orders so long ago; answers how many.
+pub(crate) async fn delete_ordered_lines(
+    tx: &mut Tx,
+    limit: i64,
+    age: time::Duration,
+) -> Result<u64, sqlx::Error> {
+    let query = sqlx::query(DELETE_ORDERED_LINES).bind(limit).bind(interval(age));
+    Ok(query.execute(&mut *tx.statement("DELETE ordered cart_items")).await?.rows_affected())
 }
 
 /// As the database counts.

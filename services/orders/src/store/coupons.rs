@@ -18,14 +18,21 @@ macro_rules! coupon {
     };
 }
 
+/// What coupon `k` gives as of now, as [`GivenCoupon`] reads it: its times are judged by the database's clock.
+macro_rules! given_coupon {
+    () => {
+        "jsonb_build_object('code', k.code, 'kind', k.kind, 'value', k.value, 'rules', k.rules,
+                            'begun', coalesce(k.starts_at <= now(), true),
+                            'over', coalesce(k.ends_at <= now(), false),
+                            'exhausted', coalesce(k.used >= k.usage_limit, false))"
+    };
+}
+pub(super) use given_coupon;
+
 rls::statements! {
     /// What a code gives now.
-    GIVEN_COUPON =
-        "SELECT jsonb_build_object('code', k.code, 'kind', k.kind, 'value', k.value, 'rules', k.rules,
-                                   'begun', coalesce(k.starts_at <= now(), true),
-                                   'over', coalesce(k.ends_at <= now(), false),
-                                   'exhausted', coalesce(k.used >= k.usage_limit, false))
-           FROM coupons k WHERE k.code = $1::text::citext AND k.is_active";
+    GIVEN_COUPON = concat!(
+        "SELECT ", given_coupon!(), " FROM coupons k WHERE k.code = $1::text::citext AND k.is_active");
 
     /// A page of all coupons, newest first.
     LIST_COUPONS = coupon!("ORDER BY created_at DESC, code LIMIT $1 OFFSET $2");

@@ -1,6 +1,7 @@
 //! What goes with an account. Run as the service, in batches: whoever erases has no orders.
 //!
-//! An order stays: the shop has to account for what it sold. What it says about a person goes.
+//! An order stays: the shop has to account for what it sold. What it says about a person goes; where it goes to only once
+//! nothing is owed to them any more, which `orders.move` sees to.
 
 use rls::Tx;
 
@@ -12,16 +13,19 @@ rls::statements! {
     FORGET_BUYER =
         "WITH gone AS (SELECT unnest($1::bigint[]) AS id),
          items     AS (UPDATE order_items   t SET user_id = NULL FROM gone WHERE t.order_id = gone.id),
-         history   AS (UPDATE order_history t SET user_id = NULL FROM gone WHERE t.order_id = gone.id),
+         history   AS (UPDATE order_history t SET user_id = NULL, reason = NULL FROM gone WHERE t.order_id = gone.id),
          shipments AS (UPDATE shipments     t SET user_id = NULL FROM gone WHERE t.order_id = gone.id),
-         returns   AS (UPDATE returns       t SET user_id = NULL FROM gone WHERE t.order_id = gone.id),
+         returns   AS (UPDATE returns       t SET user_id = NULL, reason = NULL FROM gone WHERE t.order_id = gone.id),
+         notes     AS (UPDATE order_notes   t SET body = 'erased' FROM gone WHERE t.order_id = gone.id),
          payments  AS (UPDATE payments      t SET user_id = NULL FROM gone WHERE t.order_id = gone.id),
-         refunds   AS (UPDATE refunds t SET user_id = NULL, requested_by = nullif(t.requested_by, $2)
+         refunds   AS (UPDATE refunds t SET user_id = NULL, requested_by = nullif(t.requested_by, $2), reason = 'erased'
                          FROM gone WHERE t.order_id = gone.id),
          coupons   AS (UPDATE coupon_redemptions t SET customer_key = concat('erased:', t.order_id)
                          FROM gone WHERE t.order_id = gone.id)
-         UPDATE orders t SET user_id = NULL, email = NULL, shipping_address = NULL, order_token_sha256 = NULL,
-                             cart_token_sha256 = NULL
+         UPDATE orders t SET user_id = NULL, email = NULL, order_token_sha256 = NULL, cart_token_sha256 = NULL,
+                             shipping_address = CASE WHEN t.status IN ('pending_payment', 'payment_failed', 'paid',
+                                                                       'processing')
+                                                     THEN t.shipping_address END
            FROM gone WHERE t.id = gone.id";
 
     /// Guests' carts that went into those of an account.

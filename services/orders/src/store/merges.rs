@@ -4,7 +4,7 @@ use rls::{Tx, UserId};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::domain::merge::{Line, Report};
+use crate::domain::merge::{Line, Merged, Report};
 
 rls::statements! {
     /// Which variants are in the two carts.
@@ -47,8 +47,7 @@ rls::statements! {
         "SELECT variant_id, product_id, quantity, seen_unit_amount::bigint AS seen_unit_amount
            FROM cart_items WHERE cart_id = $1 ORDER BY variant_id";
 
-    /// Writes lines of the user's cart: new ones, and quantities; takes others out; keeps the coupon, or takes the
-    /// guest's. The guest's cart says where it went and what was reported.
+    /// Writes lines of the user's cart: new ones, and quantities; takes others out; sets the coupon. The guest's cart says where it went and what was reported.
     MERGE_CARTS =
         "WITH written AS (
              INSERT INTO cart_items AS i (cart_id, variant_id, product_id, quantity, seen_unit_amount)
@@ -60,7 +59,7 @@ rls::statements! {
          guest AS (
              UPDATE carts SET state = 'merged', merged_into = $1, merge_report = $8, updated_at = now() WHERE id = $2)
          UPDATE carts
-            SET coupon_code = coalesce(coupon_code, $9::text::citext), version = version + 1, updated_at = now(),
+            SET coupon_code = $9::text::citext, version = version + 1, updated_at = now(),
                 expires_at = now() + interval '30 days'
           WHERE id = $1 RETURNING version";
 }
@@ -156,7 +155,8 @@ pub(crate) async fn merge(
     tx: &mut Tx,
     user: &SideRow,
     guest: &SideRow,
-    merged: &crate::domain::merge::Merged,
+    merged: &Merged,
+    coupon: Option<&str>,
 ) -> Result<i64, sqlx::Error> {
     let column = |of: fn(&Line) -> i64| merged.changed.iter().map(of).collect::<Vec<i64>>();
     sqlx::query_scalar(MERGE_CARTS)
@@ -168,7 +168,7 @@ pub(crate) async fn merge(
         .bind(column(|line| line.seen_unit_amount))
         .bind(&merged.removed)
         .bind(Json(&merged.report))
-        .bind(&guest.coupon_code)
+        .bind(coupon)
         .fetch_one(&mut *tx.statement("UPDATE carts merged"))
         .await
 }

@@ -11,7 +11,7 @@ use crate::domain::order::{Mover, Status, Units};
 rls::statements! {
     /// An order, locked against every other change of it.
     LOCK_ORDER =
-        "SELECT id, user_id, cart_token_sha256, status, total_amount, refunded_amount, version
+        "SELECT id, user_id, cart_token_sha256, coupon_code::text AS coupon_code, status, total_amount, refunded_amount, version
            FROM orders WHERE id = $1 FOR UPDATE";
 
     /// The next step of a locked order, written into its history. Refused when there is no such step.
@@ -73,9 +73,14 @@ rls::statements! {
         "SELECT EXISTS (SELECT FROM payments WHERE order_id = $1 AND status IN
                         ('created', 'processing', 'requires_action', 'requires_capture', 'succeeded', 'unknown'))";
 
-    /// An order's goods, put into a locked cart as far as they fit: lines that are there are added to.
+    /// An order's goods, put into a locked cart as far as they fit: lines that are there are added to. A cart without a
+    /// coupon gets the order's, unless that is over.
     REFILL_CART =
-        "INSERT INTO cart_items AS mine (cart_id, variant_id, product_id, quantity, seen_unit_amount)
+        "WITH coupon AS (
+             UPDATE carts c SET coupon_code = k.code FROM coupons k
+              WHERE c.id = $1 AND c.coupon_code IS NULL AND k.code = $7::text::citext AND k.is_active
+                AND (k.ends_at IS NULL OR k.ends_at > now()))
+         INSERT INTO cart_items AS mine (cart_id, variant_id, product_id, quantity, seen_unit_amount)
          SELECT $1, l.variant_id, l.product_id, l.quantity, l.unit_amount
            FROM (SELECT u.*, there.id IS NOT NULL AS known,
                         count(*) FILTER (WHERE there.id IS NULL) OVER (ORDER BY u.place) AS nth
@@ -96,6 +101,7 @@ pub(crate) struct LockedOrder {
     pub(crate) user_id: Option<i64>,
     /// Of a guest's order.
     pub(crate) cart_token_sha256: Option<Vec<u8>>,
+    pub(crate) coupon_code: Option<String>,
     pub(crate) status: String,
     pub(crate) total_amount: i64,
     pub(crate) refunded_amount: i64,
@@ -311,11 +317,12 @@ pub(crate) struct Refill {
     pub(crate) unit_amount: i64,
 }
 
-/// Puts goods into a locked cart, which may hold `lines_max` lines.
+/// Puts goods, and a coupon where there is none, into a locked cart, which may hold `lines_max` lines.
 pub(crate) async fn refill_cart(
     tx: &mut Tx,
     cart_id: Uuid,
     goods: &[Refill],
+    coupon: Option<&str>,
     lines_max: i64,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(REFILL_CART)
@@ -325,6 +332,7 @@ pub(crate) async fn refill_cart(
         .bind(goods.iter().map(|refill| refill.quantity).collect::<Vec<_>>())
         .bind(goods.iter().map(|refill| refill.unit_amount).collect::<Vec<_>>())
         .bind(lines_max)
+        .bind(coupon)
         .execute(&mut *tx.statement("INSERT cart_items of order"))
         .await
         .map(drop)

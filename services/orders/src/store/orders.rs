@@ -88,6 +88,12 @@ rls::statements! {
     LAST_ENTRY =
         "SELECT (SELECT max(h.seq) FROM order_history h WHERE h.order_id = o.id) FROM orders o WHERE o.id = $1";
 
+    /// Where it stands.
+    STANDING = "SELECT status, version FROM orders WHERE id = $1";
+
+    /// Where it goes to.
+    ADDRESS = "SELECT shipping_address FROM orders WHERE id = $1";
+
     /// How far the histories of some orders are.
     LAST_ENTRIES = "SELECT order_id, max(seq) FROM order_history WHERE order_id = ANY ($1) GROUP BY order_id";
 
@@ -355,6 +361,30 @@ pub(crate) async fn last_entry(tx: &mut Tx, id: OrderId) -> Result<Option<i32>, 
         .bind(id.get())
         .fetch_optional(&mut *tx.statement("SELECT last of order_history"))
         .await
+}
+
+/// Where an order stands.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct StandingRow {
+    pub(crate) status: String,
+    pub(crate) version: i64,
+}
+
+/// Where an order stands; `None` when the caller may not see it.
+pub(crate) async fn standing(tx: &mut Tx, id: OrderId) -> Result<Option<StandingRow>, sqlx::Error> {
+    sqlx::query_as(STANDING)
+        .bind(id.get())
+        .fetch_optional(&mut *tx.statement("SELECT standing of order"))
+        .await
+}
+
+/// Where an order goes to; `None` once the account is erased.
+pub(crate) async fn address(tx: &mut Tx, id: OrderId) -> Result<Option<StoredAddress>, sqlx::Error> {
+    let address: Option<Option<Json<StoredAddress>>> = sqlx::query_scalar(ADDRESS)
+        .bind(id.get())
+        .fetch_optional(&mut *tx.statement("SELECT address of order"))
+        .await?;
+    Ok(address.flatten().map(|Json(address)| address))
 }
 
 /// The last entry of each of these orders' histories.

@@ -1,8 +1,9 @@
 //! Erasing what the shop keeps about a user whose account was erased (LGPD).
 //!
 //! - Carts are deleted, with what went into them, and so are kept answers.
-//! - Orders stay, because the shop accounts for them; who bought, where to, and by which token one sees them is
-//!   forgotten, in everything that belongs to them.
+//! - Orders stay, because the shop accounts for them; who bought, by which token one sees them, and what people wrote
+//!   about them is forgotten, in everything that belongs to them. So is where they go to, as soon as they are sent off or
+//!   come to nothing.
 //!
 //! This leaves no events: the account's own event already purged everything of that user.
 

@@ -11,6 +11,11 @@ use super::{ORDER_TOKEN, PAYMENT, ScriptedOrders, calls, refusal};
 calls! {
     CheckoutService {
         place_order(state, who, asked: PlaceOrderRequest) -> PlaceOrderResponse {
+            if asked.shipping_address.is_none() {
+                let mut missing = refusal(Code::InvalidArgument, "invalid_value");
+                missing.metadata_mut().insert("mc-field", "shipping_address".parse().expect("plain"));
+                return Err(missing);
+            }
             let mut order = state.order(if who.starts_with("guest") { 9 } else { 5 });
             order.status = "pending_payment".to_owned();
             order.reserved_until = at(1_760_000_900);

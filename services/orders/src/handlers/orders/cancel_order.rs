@@ -4,8 +4,8 @@ use idempotency::Done;
 use proto::orders::v1::{CancelOrderRequest, OrderResponse};
 use rls::Caller;
 
-use super::view;
-use crate::cancellation::{Cancellation, Goods, Only, cancel};
+use super::view_to_keep;
+use crate::cancellation::{Cancellation, Goods, Only, Way, cancel, make_way};
 use crate::domain::OrderId;
 use crate::domain::order::{Mover, reason};
 use crate::error::Error;
@@ -26,7 +26,6 @@ pub(crate) async fn cancel_order(
         units: wire::order::units(request.lines)?,
         goods: Goods::Forgotten,
     };
-    call.require_own(id).await?;
     cancelled(call, id, Only::Unshipped, wanted).await
 }
 
@@ -37,18 +36,21 @@ pub(crate) async fn cancelled(
     only: Only,
     wanted: Cancellation,
 ) -> Result<Done<OrderResponse>, Error> {
-    // Whoever still has to act at the bank, or to scan a code, shall not be charged afterwards.
-    payments::give_up_waiting(&call.shared, id, call.within).await?;
+    let eyes = call.buyer()?.caller();
     let now = now();
-    let done = call
-        .once_as(Caller::Service, move |tx| {
+    let way = async { Ok(make_way(call, eyes, id, None, only, &wanted).await) };
+    let cancelling = wanted.clone();
+    let mut done = call
+        .once_after(Caller::Service, way, move |tx, way: Way| {
             Box::pin(async move {
-                cancel(tx, id, now, only, &wanted).await?;
-                Ok(OrderResponse { order: Some(view(tx, id).await?), receipts: Vec::new() })
+                way.take(tx, id, None).await?;
+                cancel(tx, id, now, only, &cancelling).await?;
+                Ok(OrderResponse { order: Some(view_to_keep(tx, id).await?), receipts: Vec::new() })
             })
         })
         .await?;
-    payments::hurry_refunds(&call.shared, id);
+    call.tell_address(&mut done.reply.order).await;
+    payments::hurry_refunds(&call.shared);
     call.shared.timelines.changed(id);
     Ok(done)
 }

@@ -8,39 +8,24 @@ use proto::orders::v1::{ReorderRequest, ReorderResponse};
 use crate::catalog::Quotes;
 use crate::domain::{OrderId, cart};
 use crate::error::{Error, Missing};
-use crate::handlers::{Call, cart as handling, now};
+use crate::handlers::{Buyer, Call, cart as handling, now};
 use crate::store::carts::{self, LineRow};
 use crate::store::order_changes::{Refill, refill_cart};
 use crate::store::orders::{self, ItemRow};
 use crate::wire;
 use crate::wire::cart::Contents;
 
-/// What a line may hold.
-const UNITS_MAX: i32 = 99;
-
 pub(crate) async fn reorder(call: &Call, request: ReorderRequest) -> Result<Done<ReorderResponse>, Error> {
     let buyer = call.buyer()?;
     let id = OrderId::parse("order_id", request.order_id)?;
-    let (items, mut variants) = call
-        .read_as(buyer.caller(), move |tx| {
-            Box::pin(async move {
-                let items = orders::items(tx, id).await?;
-                // Every order has lines, so that none means an order of somebody else's.
-                if items.is_empty() {
-                    return Err(Error::NotFound(Missing::Order));
-                }
-                Ok((items, carts::own_variants(tx).await?))
-            })
-        })
-        .await?;
-    variants.extend(items.iter().map(|item| item.variant_id));
-    let quotes = call.shared.catalog.quote(&variants, &call.request_id).await?;
+    // A repeat is answered as before, whatever became of the order and the catalog meanwhile.
+    let wanted = async { Ok(wanted(call, &buyer, id).await) };
     let now = now();
-    call.once_as(buyer.caller(), move |tx| {
+    call.once_after(buyer.caller(), wanted, move |tx, (items, quotes): (Vec<ItemRow>, Quotes)| {
         Box::pin(async move {
             let cart = handling::touch(tx, &buyer).await?;
             let before = carts::lines(tx, cart.id).await?;
-            refill_cart(tx, cart.id, &goods(&items, &quotes), cart::LINES_MAX).await?;
+            refill_cart(tx, cart.id, &goods(&items, &quotes), None, cart::LINES_MAX).await?;
             let lines = carts::lines(tx, cart.id).await?;
             handling::updated(tx, &buyer, now, cart.id, cart.version).await?;
             let Report { unavailable, capped } = report(&items, &before, &lines, &quotes);
@@ -56,6 +41,25 @@ pub(crate) async fn reorder(call: &Call, request: ReorderRequest) -> Result<Done
     .await
 }
 
+/// The order's lines, and what they and all that the cart holds cost now.
+async fn wanted(call: &Call, buyer: &Buyer, id: OrderId) -> Result<(Vec<ItemRow>, Quotes), Error> {
+    let (items, mut variants) = call
+        .read_as(buyer.caller(), move |tx| {
+            Box::pin(async move {
+                let items = orders::items(tx, id).await?;
+                // Every order has lines, so that none means an order of somebody else's.
+                if items.is_empty() {
+                    return Err(Error::NotFound(Missing::Order));
+                }
+                Ok((items, carts::own_variants(tx).await?))
+            })
+        })
+        .await?;
+    variants.extend(items.iter().map(|item| item.variant_id));
+    let quotes = call.shared.catalog.quote(&variants, &call.request_id).await?;
+    Ok((items, quotes))
+}
+
 /// What can still be bought, at its price now.
 fn goods(items: &[ItemRow], quotes: &Quotes) -> Vec<Refill> {
     let refill = |item: &ItemRow| {
@@ -63,7 +67,7 @@ fn goods(items: &[ItemRow], quotes: &Quotes) -> Vec<Refill> {
         Some(Refill {
             variant_id: item.variant_id,
             product_id: quote.product_id,
-            quantity: item.quantity.min(UNITS_MAX),
+            quantity: item.quantity.min(cart::UNITS_MAX),
             unit_amount: quote.unit_amount,
         })
     };

@@ -3,7 +3,7 @@
 use proto::orders::v1::{OrderResponse, RequestReturnRequest};
 use rls::Caller;
 
-use super::view;
+use super::view_to_keep;
 use crate::domain::order::{Mover, Status, Units};
 use crate::domain::{Invalid, OrderId};
 use crate::error::{Conflict, Error, Missing};
@@ -21,7 +21,7 @@ pub(crate) async fn request_return(
     let wanted = wire::order::units(request.lines)?;
     call.require_own(id).await?;
     let now = now();
-    let done = call
+    let mut done = call
         .once_as(Caller::Service, move |tx| {
             Box::pin(async move {
                 let order = store::lock(tx, id).await?.ok_or(Error::NotFound(Missing::Order))?;
@@ -52,10 +52,11 @@ pub(crate) async fn request_return(
                 let version = store::move_to(tx, id, Status::ReturnRequested, Mover::Customer, None).await?;
                 let moved = order_facts::moved(&order, Status::ReturnRequested);
                 record(tx, &events::Event::new(&buyer.actor, now, version, moved)).await?;
-                Ok(OrderResponse { order: Some(view(tx, id).await?), receipts: Vec::new() })
+                Ok(OrderResponse { order: Some(view_to_keep(tx, id).await?), receipts: Vec::new() })
             })
         })
         .await?;
+    call.tell_address(&mut done.reply.order).await;
     call.shared.timelines.changed(id);
     Ok(done)
 }

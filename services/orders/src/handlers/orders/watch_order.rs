@@ -30,7 +30,8 @@ const HISTORY_MAX: i64 = 200;
 pub(crate) type Watching = Pin<Box<dyn Stream<Item = Result<TimelineEntry, Status>> + Send + 'static>>;
 
 pub(crate) async fn watch_order(call: &Call, request: WatchOrderRequest) -> Result<Watching, Error> {
-    let caller = call.buyer()?.caller();
+    let buyer = call.buyer()?;
+    let caller = buyer.caller();
     let id = OrderId::parse("order_id", request.order_id)?;
     let after = i32::try_from(request.after_seq)
         .ok()
@@ -38,7 +39,7 @@ pub(crate) async fn watch_order(call: &Call, request: WatchOrderRequest) -> Resu
         .ok_or_else(|| Invalid::value("after_seq", "must be an entry's number, or 0"))?;
     call.require_own(id).await?;
     // Before the first look: what happens from here on wakes the stream.
-    let seat = call.shared.timelines.join(id)?;
+    let seat = call.shared.timelines.join(id, buyer.who)?;
     let (entries, received) = mpsc::channel(WAITING_MAX);
     let watcher = Watcher { shared: call.shared.clone(), caller, id, after, entries };
     let until = Instant::now() + call.within;

@@ -6,15 +6,16 @@ use rls::{Caller, Tx};
 use serde_json::json;
 
 use super::Deed;
-use crate::cancellation::{Cancellation, Goods, Only, cancel};
+use crate::cancellation::{Cancellation, Goods, Only, Way, cancel, make_way};
 use crate::domain::order::{Mover, Status, reason};
 use crate::domain::{OrderId, Version};
 use crate::error::{Conflict, Error, Missing};
-use crate::handlers::orders::view_with_notes;
-use crate::handlers::{Call, check_version, now, record_all};
+use crate::handlers::orders::notes_to_keep;
+use crate::handlers::{Call, now, record_all};
 use crate::order_facts;
 use crate::payments;
 use crate::payments::facts::Facts;
+use crate::payments::refunds::step_owed;
 use crate::store::order_changes::{self as store, LockedOrder, ShippedUnits};
 use crate::store::{holds, orders};
 
@@ -28,38 +29,46 @@ pub(crate) async fn change_order_status(
     let to = Status::parse("status", &request.status)?;
     let reason = reason("reason", request.reason)?;
     let deed = Deed::of(call, "order.status_changed", id)?;
-    if to == Status::Cancelled {
-        payments::give_up_waiting(&call.shared, id, call.within).await?;
-    }
+    let wanted = Cancellation {
+        actor: staff,
+        mover: Mover::Staff,
+        reason: reason.clone(),
+        units: Vec::new(),
+        goods: Goods::Forgotten,
+    };
+    let way = async {
+        Ok(match to {
+            Status::Cancelled => {
+                make_way(call, Caller::Service, id, Some(expected), Only::Unshipped, &wanted).await
+            }
+            _ => Ok(Way::default()),
+        })
+    };
+    let cancelling = wanted.clone();
     let now = now();
-    let done = call
-        .once_as(Caller::Service, move |tx| {
+    let mut done = call
+        .once_after(Caller::Service, way, move |tx, way: Way| {
             Box::pin(async move {
                 let order = store::lock(tx, id).await?.ok_or(Error::NotFound(Missing::Order))?;
-                check_version(expected, order.version)?;
+                way.take(tx, id, Some(expected)).await?;
                 if to == Status::Cancelled {
-                    let wanted = Cancellation {
-                        actor: staff,
-                        mover: Mover::Staff,
-                        reason: reason.clone(),
-                        units: Vec::new(),
-                        goods: Goods::Forgotten,
-                    };
-                    cancel(tx, id, now, Only::Unshipped, &wanted).await?;
+                    cancel(tx, id, now, Only::Unshipped, &cancelling).await?;
                 } else {
                     let mut facts = Facts::new(staff, now);
                     step(tx, &order, to, reason.as_deref(), &mut facts).await?;
                     record_all(tx, facts.events()).await?;
                 }
-                let seen = view_with_notes(tx, id).await?;
-                let before = json!({ "status": order.status });
-                deed.audit(tx, Some(before), json!({ "status": to.as_str(), "reason": reason })).await?;
+                let seen = notes_to_keep(tx, id).await?;
+                // Why is free text, and may be about a person: the order's history has it, and forgets it.
+                let (before, after) = (json!({ "status": order.status }), json!({ "status": to.as_str() }));
+                deed.audit(tx, Some(before), after).await?;
                 Ok(OrderResponse { order: Some(seen), receipts: Vec::new() })
             })
         })
         .await?;
+    call.tell_address(&mut done.reply.order).await;
     if to == Status::Cancelled {
-        payments::hurry_refunds(&call.shared, id);
+        payments::hurry_refunds(&call.shared);
     }
     call.shared.timelines.changed(id);
     Ok(done)
@@ -108,5 +117,9 @@ async fn step(
     }
     let version = store::move_to(tx, id, to, Mover::Staff, reason).await?;
     facts.push(version, order_facts::moved(order, to));
+    if let Some(owed) = step_owed(to, order.refunded_amount, order.total_amount) {
+        let version = store::move_to(tx, id, owed, Mover::System, None).await?;
+        facts.moved(order.id, order.user_id, version, to.as_str(), owed.as_str());
+    }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::Deed;
 use crate::domain::order::{Mover, Status, Units, label};
 use crate::domain::{Invalid, OrderId, Version};
 use crate::error::{Conflict, Error, Missing};
-use crate::handlers::orders::view_with_notes;
+use crate::handlers::orders::notes_to_keep;
 use crate::handlers::{Call, check_version, now, record_all};
 use crate::order_facts;
 use crate::payments::facts::Facts;
@@ -30,7 +30,7 @@ pub(crate) async fn create_shipment(
     let wanted = wire::order::units(request.lines)?;
     let deed = Deed::of(call, "order.shipment_created", id)?;
     let now = now();
-    let done = call
+    let mut done = call
         .once_as(Caller::Service, move |tx| {
             Box::pin(async move {
                 let order = store::lock(tx, id).await?.ok_or(Error::NotFound(Missing::Order))?;
@@ -57,12 +57,13 @@ pub(crate) async fn create_shipment(
                     facts.push(version, order_facts::moved_from(&order, status, *step));
                     status = *step;
                 }
-                if status == was {
+                if !is_all {
+                    // The step alone would not say that something is on its way.
                     let version = store::touch(tx, id).await?;
                     facts.push(version, order_facts::updated(&order, &["items", "shipments"]));
                 }
                 record_all(tx, facts.events()).await?;
-                let order = view_with_notes(tx, id).await?;
+                let order = notes_to_keep(tx, id).await?;
                 let before = json!({ "status": was.as_str() });
                 let after = json!({
                     "status": status.as_str(),
@@ -74,6 +75,7 @@ pub(crate) async fn create_shipment(
             })
         })
         .await?;
+    call.tell_address(&mut done.reply.order).await;
     call.shared.timelines.changed(id);
     Ok(done)
 }

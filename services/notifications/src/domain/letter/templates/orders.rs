@@ -3,7 +3,7 @@
 use super::{Template, Words};
 
 /// Every letter about an order.
-pub(in crate::domain::letter) const ORDERS: [Template; 10] = [
+pub(in crate::domain::letter) const ORDERS: [Template; 11] = [
     Template {
         name: "order_placed",
         variables: &["number", "total", "link"],
@@ -44,6 +44,18 @@ pub(in crate::domain::letter) const ORDERS: [Template; 10] = [
             subject: "The payment for order {number} failed",
             text: "The payment of {total} for order {number} was not approved, and nothing was \
                    charged.\n\nPlease try again, perhaps another way:\n\n{link}",
+        },
+    },
+    Template {
+        name: "order_partly_shipped",
+        variables: &["number", "tracking", "link"],
+        pt_br: Words {
+            subject: "Parte do seu pedido {number} está a caminho",
+            text: "Parte do pedido {number} foi enviada; o resto vai depois. {tracking}\n\n{link}",
+        },
+        en: Words {
+            subject: "Part of your order {number} is on its way",
+            text: "Part of order {number} was shipped; the rest will follow. {tracking}\n\n{link}",
         },
     },
     Template {
