@@ -18,6 +18,7 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
+use crate::buying::patiently;
 use crate::catalog::Catalog;
 
 /// Longer than any call of a test on a busy machine.
@@ -172,24 +173,8 @@ impl TestApp {
 
     /// Puts goods into a cart.
     pub(crate) async fn put(&self, who: Who, variant_id: i64, quantity: i32) -> Cart {
-        for _ in 0..100 {
-            match self.add_item(who, AddItemRequest { variant_id, quantity }).await {
-                Err(status) if nothing_was_done(&status) => {}
-                answer => return answer.unwrap().cart.unwrap(),
-            }
-        }
-        panic!("the service is busy all the time");
-    }
-
-    /// Asks again while a busy machine answers that nothing was done.
-    pub(crate) async fn tried<T>(&self, ask: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
-        for _ in 0..100 {
-            match ask().await {
-                Err(status) if nothing_was_done(&status) => {}
-                answer => return answer,
-            }
-        }
-        panic!("the service is busy all the time");
+        let add = async || self.add_item(who, AddItemRequest { variant_id, quantity }).await;
+        patiently(add).await.unwrap().cart.unwrap()
     }
 
     /// The cart as its owner sees it.
@@ -302,11 +287,6 @@ calls! { desk:
     get_coupon = get_coupon(GetCouponRequest) -> CouponResponse,
     create_coupon = create_coupon(CreateCouponRequest) -> CouponResponse,
     update_coupon = update_coupon(UpdateCouponRequest) -> CouponResponse,
-}
-
-/// Whether asking again is safe, and may help.
-fn nothing_was_done(status: &Status) -> bool {
-    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded)
 }
 
 /// Code, `mc-reason` and `mc-field` of a refusal.

@@ -3,11 +3,16 @@
 use std::time::Duration;
 
 use proto::orders::v1::*;
+use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
 use crate::app::{STAFF, TestApp, Who};
 
 pub(crate) const WITHIN: Duration = Duration::from_secs(20);
+/// For what hundreds do at once on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// In the shop's own state.
 pub(crate) const CEP: &str = "01310100";
 
@@ -165,12 +170,7 @@ impl TestApp {
         who: Who,
         wish: &PlaceOrderRequest,
     ) -> Result<PlaceOrderResponse, Status> {
-        loop {
-            match self.place_order(who, wish.clone()).await {
-                Err(status) if is_undone(&status) => {}
-                answer => return answer,
-            }
-        }
+        patiently(async || self.place_order(who, wish.clone()).await).await
     }
 
     /// What must hold whatever happened: stock, promises, coupons, histories, and events without gaps.
@@ -223,14 +223,21 @@ pub(crate) fn reason(status: &Status) -> &str {
     status.metadata().get("mc-reason").map_or("", |reason| reason.to_str().unwrap())
 }
 
-/// Asks again while nothing was done because somebody was away, busy or late. A deadlock would be asked again too: those
-/// are counted by the database.
+/// Asks again while nothing was done because somebody was away, busy or late; like a client, after a pause that grows.
+/// Two hundred who asked at once again and again would keep the machine from what they wait for. A deadlock would be
+/// asked again too: those are counted by the database.
 pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = FIRST_PAUSE;
     loop {
         match ask().await {
-            Err(status) if is_undone(&status) => {}
+            Err(status) if is_undone(&status) => {
+                assert!(Instant::now() < deadline, "nothing was done within {PATIENCE:?}: {status:?}");
+            }
             answer => return answer,
         }
+        sleep(pause.mul_f64(fastrand::f64())).await;
+        pause = (pause * 2).min(LAST_PAUSE);
     }
 }
 

@@ -5,6 +5,7 @@ use proto::orders::v1::*;
 use tonic::Code;
 
 use crate::app::{ANA, BIA, GUEST, OTHER_GUEST, TestApp, Who, refusal};
+use crate::buying::patiently;
 
 #[tokio::test]
 async fn a_guest_fills_a_cart_that_nobody_else_sees() {
@@ -83,7 +84,7 @@ async fn a_hundred_additions_at_once_are_all_there_and_the_one_too_many_is_refus
     let app = TestApp::start_with_many_writers().await;
     app.shelf(1, 1_000, 1_000).await;
     let adding =
-        (0..100).map(|_| app.tried(|| app.add_item(GUEST, AddItemRequest { variant_id: 1, quantity: 1 })));
+        (0..100).map(|_| patiently(|| app.add_item(GUEST, AddItemRequest { variant_id: 1, quantity: 1 })));
     let answers = join_all(adding).await;
     let (added, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!(added.len(), 99);

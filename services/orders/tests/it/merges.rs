@@ -7,6 +7,7 @@ use proto::orders::v1::*;
 use tonic::Code;
 
 use crate::app::{ANA, BIA, GUEST, OTHER_GUEST, TestApp, Who, refusal};
+use crate::buying::patiently;
 
 fn token(who: Who) -> [u8; 32] {
     match who {
@@ -121,7 +122,7 @@ async fn of_many_merges_at_once_one_has_an_effect_and_all_report_it() {
     app.shelf(1, 1_000, 500).await;
     app.put(GUEST, 1, 3).await;
     app.put(ANA, 1, 4).await;
-    let merging = (0..20).map(|_| app.tried(|| app.merge_carts(ANA, merge(GUEST, "sum"))));
+    let merging = (0..20).map(|_| patiently(|| app.merge_carts(ANA, merge(GUEST, "sum"))));
     let answers = join_all(merging).await;
     let effects = answers.iter().filter(|answer| !answer.as_ref().unwrap().receipts.is_empty()).count();
     assert_eq!(effects, 1);
@@ -144,8 +145,8 @@ async fn two_guests_become_one_user_at_once() {
         app.put(other, 2, 2).await;
         let who = Who::User(user);
         let (first, second) = join(
-            app.tried(|| app.merge_carts(who, merge(one, "sum"))),
-            app.tried(|| app.merge_carts(who, merge(other, "sum"))),
+            patiently(|| app.merge_carts(who, merge(one, "sum"))),
+            patiently(|| app.merge_carts(who, merge(other, "sum"))),
         )
         .await;
         assert_eq!((first.unwrap().report.unwrap().moved, second.unwrap().report.unwrap().moved), (1, 1));
@@ -162,10 +163,10 @@ async fn additions_during_a_merge_are_all_somewhere() {
         let (guest, user) = (Who::Guest([round + 10; 32]), Who::User(200 + i64::from(round)));
         app.put(guest, 1, 1).await;
         app.put(user, 1, 1).await;
-        let add = |who| app.tried(move || app.add_item(who, AddItemRequest { variant_id: 1, quantity: 1 }));
+        let add = |who| patiently(move || app.add_item(who, AddItemRequest { variant_id: 1, quantity: 1 }));
         let adding = join(join_all((0..12).map(|_| add(guest))), join_all((0..12).map(|_| add(user))));
         let ((of_guest, of_user), merged) =
-            join(adding, app.tried(|| app.merge_carts(user, merge(guest, "sum")))).await;
+            join(adding, patiently(|| app.merge_carts(user, merge(guest, "sum")))).await;
         merged.unwrap();
         let added = of_guest.into_iter().chain(of_user).map(Result::unwrap).count();
         assert_eq!(added, 24);
@@ -201,7 +202,7 @@ async fn hundreds_of_random_merges_lose_nothing() {
                         app.put(who, *variant, *quantity).await;
                     }
                 }
-                let merging = || app.tried(|| app.merge_carts(user, merge(guest, strategy)));
+                let merging = || patiently(|| app.merge_carts(user, merge(guest, strategy)));
                 let (merged, again) = (merging().await.unwrap(), merging().await.unwrap());
                 assert_eq!(again.report, merged.report);
                 let lines = |answer: &MergeCartsResponse| quantities(answer.cart.as_ref().unwrap());

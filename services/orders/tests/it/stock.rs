@@ -5,6 +5,7 @@ use proto::orders::v1::*;
 use tonic::Code;
 
 use crate::app::{ANA, STAFF, TestApp, Who, blamed, refusal};
+use crate::buying::patiently;
 
 fn by(variant_id: i64, delta: i32) -> StockAdjustment {
     StockAdjustment { variant_id, delta: Some(delta), reason: "recebimento".to_owned(), ..Default::default() }
@@ -88,12 +89,12 @@ async fn one_of_many_corrections_from_the_same_sight_is_made() {
     let app = &TestApp::start_with_many_writers().await;
     app.shelf(1, 1_000, 10).await;
     let correcting =
-        (0..20).map(|n| app.tried(move || app.adjust_stock(STAFF, all(vec![from_to(1, 10, 100 + n)]))));
+        (0..20).map(|n| patiently(move || app.adjust_stock(STAFF, all(vec![from_to(1, 10, 100 + n)]))));
     let made = join_all(correcting).await.into_iter().filter(Result::is_ok).count();
     assert_eq!(made, 1);
     // Differences commute.
     let before: i64 = app.value("SELECT on_hand FROM stock_levels").await.parse().unwrap();
-    let adding = (0..20).map(|_| app.tried(|| app.adjust_stock(STAFF, all(vec![by(1, 2)]))));
+    let adding = (0..20).map(|_| patiently(|| app.adjust_stock(STAFF, all(vec![by(1, 2)]))));
     assert!(join_all(adding).await.iter().all(Result::is_ok));
     assert_eq!(app.value("SELECT on_hand FROM stock_levels").await, (before + 40).to_string());
     // Versions have no gap, and the last one is the row's.
@@ -114,7 +115,7 @@ async fn corrections_of_the_same_goods_in_any_order_never_block_each_other() {
         if n % 2 == 0 {
             goods.reverse();
         }
-        app.tried(move || app.adjust_stock(STAFF, all(goods.clone())))
+        patiently(move || app.adjust_stock(STAFF, all(goods.clone())))
     });
     for answer in join_all(correcting).await {
         answer.unwrap();
