@@ -217,19 +217,20 @@ async fn parts_are_told_and_what_only_staff_sees_is_not() {
     for (version, status) in (6..).zip(["processing", "return_requested", "cancelled", "expired"]) {
         publisher.publish(version, becomes(17, Some(41), status)).await;
     }
-    let feed = app.feed_of(ANA, 4).await;
+    let feed = app.feed_of(ANA, 5).await;
     settled(&publisher).await;
     let told: Vec<_> = feed.iter().rev().map(|told| told.title.as_str()).collect();
     assert_eq!(
         told,
         [
             "Itens do pedido MC-2026-000017 cancelados",
+            "Parte do pedido MC-2026-000017 enviada",
             "Reembolso parcial do pedido MC-2026-000017",
             "Pedido MC-2026-000017 cancelado",
             "Pedido MC-2026-000017 expirado",
         ]
     );
-    assert_eq!(app.world.orders.asked(), 4, "asked about what is no news");
+    assert_eq!(app.world.orders.asked(), 5, "asked about what is no news");
 }
 
 #[tokio::test]

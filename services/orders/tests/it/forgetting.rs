@@ -7,7 +7,7 @@ use proto::orders::v1::*;
 use rls::{Caller, UserId};
 use time::OffsetDateTime;
 
-use crate::app::{ANA, BIA, GUEST, TestApp, refusal};
+use crate::app::{ANA, BIA, GUEST, STAFF, TestApp, refusal};
 use crate::buying::{WITHIN, units};
 
 /// Says on the stream that an account was deleted.
@@ -49,14 +49,21 @@ async fn orders_stay_and_forget_who_placed_them() {
     let request = app.keyed(ANA, wish, "POST /api/v1/checkout", "k");
     let order = app.checkouts.clone().place_order(request).await.unwrap().into_inner().order.unwrap();
     app.pay_by_card(ANA, order.id).await;
-    let cancel = CancelOrderRequest { order_id: order.id, reason: None, lines: vec![units(1, 1)] };
+    let cancel = CancelOrderRequest {
+        order_id: order.id,
+        reason: Some("Souza quer menos".into()),
+        lines: vec![units(1, 1)],
+    };
     app.cancel_order(ANA, cancel).await.unwrap();
+    let note = AddNoteRequest { order_id: order.id, body: "Souza ligou".into() };
+    app.add_note(STAFF, note).await.unwrap();
     for status in ["processing", "shipped", "delivered"] {
         app.moved(order.id, status).await;
     }
-    app.request_return(ANA, RequestReturnRequest { order_id: order.id, lines: vec![units(1, 1)] })
-        .await
-        .unwrap();
+    let back = OrderLine { reason: Some("Souza não gostou".into()), ..units(1, 1) };
+    app.request_return(ANA, RequestReturnRequest { order_id: order.id, lines: vec![back] }).await.unwrap();
+    // And one that is paid and still here: it has to get to somebody.
+    let open = app.paid(ANA, &[(1, 1)]).await;
     app.sql(&format!(
         "INSERT INTO shipments (order_id, user_id, carrier, service, lines, status) VALUES ({}, 42, 'C', 'S', '[]', 'ready')",
         order.id
@@ -77,7 +84,7 @@ async fn orders_stay_and_forget_who_placed_them() {
     })
     .await;
 
-    let named = "SELECT (SELECT count(*) FROM orders WHERE user_id = 42 OR (id <> $bia AND (shipping_address IS NOT NULL
+    let named = "SELECT (SELECT count(*) FROM orders WHERE user_id = 42 OR (id NOT IN ($bia, $open) AND (shipping_address IS NOT NULL
                             OR email IS NOT NULL OR order_token_sha256 IS NOT NULL OR cart_token_sha256 IS NOT NULL)))
         + (SELECT count(*) FROM order_items WHERE user_id = 42) + (SELECT count(*) FROM order_history WHERE user_id = 42)
         + (SELECT count(*) FROM payments WHERE user_id = 42) + (SELECT count(*) FROM refunds WHERE 42 IN (user_id, requested_by))
@@ -85,14 +92,27 @@ async fn orders_stay_and_forget_who_placed_them() {
         + (SELECT count(*) FROM carts WHERE user_id = 42) + (SELECT count(*) FROM coupon_redemptions WHERE customer_key = 'user:42')
         + (SELECT count(*) FROM idempotency_keys WHERE scope = 'user:42')
         + (SELECT count(*) FROM carts WHERE state = 'merged')"
-        .replace("$bia", &bias.id.to_string());
+        .replace("$bia", &bias.id.to_string())
+        .replace("$open", &open.id.to_string());
     assert_eq!(app.value(&named).await, "0");
     assert_eq!(
         refusal(app.get_order(ANA, GetOrderRequest { order_id: order.id }).await).1,
         "order_not_found"
     );
+    let texts = "SELECT concat((SELECT string_agg(h::text, ' ') FROM order_history h), (SELECT string_agg(r::text, ' ') FROM returns r),
+                        (SELECT string_agg(r::text, ' ') FROM refunds r), (SELECT string_agg(n::text, ' ') FROM order_notes n),
+                        (SELECT string_agg(concat(a.before, a.after), ' ') FROM audit_chain a)) LIKE '%Souza%'";
+    assert_eq!(app.value(texts).await, "false");
+    let desk = async |order_id| {
+        app.desk_get_order(STAFF, AdminGetOrderRequest { order_id }).await.unwrap().order.unwrap()
+    };
+    assert_eq!(desk(open.id).await.shipping_address, open.shipping_address);
+    app.moved(open.id, "processing").await;
+    assert_eq!(desk(open.id).await.shipping_address, open.shipping_address);
+    app.moved(open.id, "shipped").await;
+    assert_eq!(desk(open.id).await.shipping_address, None);
     // The books are as they were.
-    assert_eq!(app.value("SELECT count(*) FROM orders").await, "2");
+    assert_eq!(app.value("SELECT count(*) FROM orders").await, "3");
     let get = AdminGetOrderRequest { order_id: order.id };
     let kept = app.desk_get_order(crate::app::STAFF, get).await.unwrap().order.unwrap();
     assert_eq!((kept.total_amount, kept.status.as_str()), (order.total_amount, "return_requested"));

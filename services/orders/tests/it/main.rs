@@ -4,6 +4,7 @@
 
 mod app;
 mod buying;
+mod cancelling;
 mod carts;
 mod catalog;
 mod checkout;
@@ -11,12 +12,14 @@ mod checkout_races;
 mod coupons;
 mod desk;
 mod forgetting;
+mod leftovers;
 mod merges;
 mod order_costs;
 mod overdue;
 mod payments;
 mod policies;
 mod purchases;
+mod repeats;
 mod shipping;
 mod statements;
 mod stock;
