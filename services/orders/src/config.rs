@@ -124,7 +124,10 @@ impl PaymentsConfig {
             Provider::Stripe => STRIPE_URL,
             Provider::Sandbox => SANDBOX_URL,
         };
-        let url = config::optional("MESTRES_PAYMENTS_URL").unwrap_or_else(|| usual.to_owned());
+        let url = address(
+            config::optional("MESTRES_PAYMENTS_URL").unwrap_or_else(|| usual.to_owned()),
+            environment,
+        )?;
         let webhook_secrets = secrets(&config::required(WEBHOOK_SECRETS)?);
         if webhook_secrets.is_empty() {
             return Err(ConfigError::invalid_secret(WEBHOOK_SECRETS, "at least one secret"));
@@ -175,6 +178,16 @@ fn provider(word: Option<&str>, environment: Environment) -> Result<Provider, Co
     }
 }
 
+/// Where the bearer is sent: in production never in the clear.
+fn address(url: String, environment: Environment) -> Result<String, ConfigError> {
+    let is_safe = url.starts_with("https://") || environment != Environment::Production;
+    if is_safe {
+        Ok(url)
+    } else {
+        Err(ConfigError::invalid("MESTRES_PAYMENTS_URL", &url, "an https:// address in production"))
+    }
+}
+
 fn secrets(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).filter(|secret| !secret.is_empty()).map(str::to_owned).collect()
 }
@@ -192,6 +205,14 @@ mod tests {
         assert_eq!(chosen(None, Environment::Production), None);
         assert_eq!(chosen(Some("sandbox"), Environment::Production), None);
         assert_eq!(chosen(Some("paypal"), Environment::Development), None);
+    }
+
+    #[test]
+    fn production_shows_its_secret_to_nobody_on_the_way() {
+        let taken = |url: &str, environment| address(url.to_owned(), environment).is_ok();
+        assert!(taken("https://api.stripe.com", Environment::Production));
+        assert!(!taken("http://api.stripe.com", Environment::Production));
+        assert!(taken("http://127.0.0.1:9008", Environment::Development));
     }
 
     #[test]

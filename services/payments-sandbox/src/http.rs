@@ -32,6 +32,7 @@ pub(crate) fn router(sandbox: Sandbox) -> Router {
         .route("/__sandbox/events", get(control::events))
         .route("/__sandbox/reset", post(control::reset))
         .route("/__sandbox/disputes/{id}/{what}", post(control::dispute))
+        .route("/__sandbox/refunds/{id}/fail", post(control::refund_fails))
         .route("/__sandbox/pix/{id}", get(page::pix))
         .route("/__sandbox/pix/{id}/qr.png", get(page::pix_image))
         .route("/__sandbox/pix/{id}/qr.svg", get(page::pix_image))

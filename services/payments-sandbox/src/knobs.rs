@@ -25,6 +25,10 @@ pub(crate) struct Knobs {
     pub(crate) lost_answer: LostAnswer,
     /// How long refunds are pending before they succeed, in milliseconds; 0 is at once.
     pub(crate) refund_pending_ms: u64,
+    /// The code that refunds are refused with, such as `balance_insufficient`; none are when empty.
+    pub(crate) refund_refusal: String,
+    /// How long a new intent is not found by a search, in milliseconds.
+    pub(crate) search_lag_ms: u64,
     pub(crate) webhooks: Webhooks,
 }
 
@@ -147,6 +151,7 @@ impl Knobs {
         let waits = [
             ("latency", latency),
             ("refund_pending_ms", self.refund_pending_ms),
+            ("search_lag_ms", self.search_lag_ms),
             ("webhooks.delay_ms", hooks.delay_ms),
             ("webhooks.reorder_within_ms", hooks.reorder_within_ms),
             ("webhooks.backoff_ms", hooks.backoff_ms),
@@ -157,6 +162,10 @@ impl Knobs {
         let counts = [("webhooks.copies", hooks.copies), ("webhooks.attempts", hooks.attempts)];
         if let Some((name, _)) = counts.iter().find(|(_, count)| !(1..=10).contains(count)) {
             return Err(format!("{name} is from 1 to 10"));
+        }
+        let word = &self.refund_refusal;
+        if word.len() > 60 || !word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+            return Err("refund_refusal is a code".to_owned());
         }
         match self.decline_codes.iter().find(|code| Decline::named(code).is_none()) {
             Some(_) => Err("decline_codes names a code that no bank uses here".to_owned()),

@@ -12,6 +12,7 @@
 //! | `POST /__sandbox/pix/{id}/pay`, `…/expire` | a payer pays, or does not |
 //! | `POST /__sandbox/3ds/{id}/approve`, `…/fail` | a bank knows the holder, or does not; `GET` is the bank's page |
 //! | `POST /__sandbox/disputes/{id}/open`, `…/won`, `…/lost` | a holder wants the money back |
+//! | `POST /__sandbox/refunds/{id}/fail` | a bank sends a refund back, maybe days later |
 //! | `POST /__sandbox/reset` | forgets everything |
 //!
 //! Payment methods: `pm_card_visa` and others are approved; `pm_card_chargeDeclined`,

@@ -267,6 +267,11 @@ impl Operation {
                         found.ok_or_else(|| Refusal::no_such("charge", "charge", id))?
                     }
                 };
+                let refusal = world.knobs.refund_refusal.as_str();
+                if !refusal.is_empty() {
+                    let message = "The refund cannot be made now.";
+                    return Err(Refusal::unexpected_state(refusal, message, intent.json()));
+                }
                 let pending_ms = i64::try_from(world.knobs.refund_pending_ms).unwrap_or(i64::MAX);
                 let settles_at_ms = (pending_ms > 0).then(|| act.now_ms.saturating_add(pending_ms));
                 let request = RefundRequest {

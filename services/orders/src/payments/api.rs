@@ -12,7 +12,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response, redirect};
 use time::OffsetDateTime;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use self::answer::Answer;
 use self::form::Form;
@@ -27,8 +27,11 @@ const IDLE_MAX: usize = 16;
 /// A page of a hundred intents is far shorter.
 const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
 const PAGE: &str = "100";
-/// Pages read to find one intent, at most: the provider's clock may differ from ours, its list may be long.
-const PAGES_MAX: usize = 100;
+/// How long a list is read to find one intent.
+const WALK_DEADLINE: Duration = Duration::from_secs(20);
+/// With less time than this nothing is asked: it would look as if the provider had not answered.
+const CALL_MIN: Duration = Duration::from_millis(20);
+/// Our clocks and the provider's differ by less.
 const CLOCKS_DIFFER: time::Duration = time::Duration::minutes(5);
 
 /// A client of the interface. Cheap to clone.
@@ -163,37 +166,39 @@ impl Api {
         self.get(&path, within).await?.page()
     }
 
+    /// The intent of a payment among all that were made since then; `None` when the list was read to its end.
     pub(crate) async fn find_in_list(
         &self,
         payment: &Of,
         since: OffsetDateTime,
         within: Duration,
     ) -> Result<Option<Intent>, CallError> {
-        let find = async {
-            let mut after: Option<String> = None;
-            for _ in 0..PAGES_MAX {
-                let page = self.intents(since - CLOCKS_DIFFER, after.as_deref(), within).await?;
-                let more = page.more;
-                after = page.intents.last().map(|last| last.reference.clone());
-                let found =
-                    page.intents.into_iter().find(|intent| intent.of.payment_id == payment.payment_id);
-                if found.is_some() || !more {
-                    return Ok(found);
-                }
+        let by = Instant::now() + WALK_DEADLINE;
+        let mut after: Option<String> = None;
+        while Instant::now() < by {
+            let page = self.intents(since - CLOCKS_DIFFER, after.as_deref(), within).await?;
+            after = page.intents.last().map(|last| last.reference.clone());
+            let found = page.intents.into_iter().find(|intent| intent.of.payment_id == payment.payment_id);
+            if found.is_some() || !page.more {
+                return Ok(found);
             }
-            Err(CallError::Unclear("the provider's list does not end"))
-        };
-        timeout(within, find).await.unwrap_or(Err(CallError::Unclear("no answer in time")))
+            if after.is_none() {
+                break;
+            }
+        }
+        Err(CallError::Puzzling("the provider's list does not end"))
     }
 
+    /// The intent of a payment, if it is old enough to be found.
     pub(crate) async fn search(&self, payment: &Of, within: Duration) -> Result<Option<Intent>, CallError> {
-        let order = payment.order_id.unwrap_or_default();
-        // metadata['order_id']:'17'
+        let (Some(id), Some(order)) = (payment.payment_id, payment.order_id) else { return Ok(None) };
+        // metadata['order_id']:'17' AND metadata['payment_id']:'018f…'
         let path = format!(
-            "/v1/payment_intents/search?limit={PAGE}&query=metadata%5B%27order_id%27%5D%3A%27{order}%27"
+            "/v1/payment_intents/search?limit=1&query=metadata%5B%27order_id%27%5D%3A%27{order}%27%20AND%20\
+             metadata%5B%27payment_id%27%5D%3A%27{id}%27"
         );
         let page = self.get(&path, within).await?.page()?;
-        Ok(page.intents.into_iter().find(|intent| intent.of.payment_id == payment.payment_id))
+        Ok(page.intents.into_iter().find(|intent| intent.of.payment_id == Some(id)))
     }
 
     async fn get(&self, path: &str, within: Duration) -> Result<Answer, CallError> {
@@ -217,6 +222,9 @@ impl Api {
         posted: Option<(&str, Vec<u8>)>,
         within: Duration,
     ) -> Result<Answer, CallError> {
+        if within < CALL_MIN {
+            return Err(CallError::Puzzling("no time is left"));
+        }
         let mut request = self
             .http
             .request(method, format!("{}{path}", self.base))
@@ -285,7 +293,7 @@ async fn read(mut answer: Response) -> Result<Answer, CallError> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|error| CallError::Unclear(reason(&error)))? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(CallError::Unclear("the answer is too long"));
+            return Err(CallError::Puzzling("the answer is too long"));
         }
         body.extend_from_slice(&chunk);
     }

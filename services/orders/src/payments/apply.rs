@@ -301,6 +301,12 @@ async fn take_goods(tx: &mut Tx, subject: &mut Subject, facts: &mut Facts) -> Re
         let Some(changes) = stock::reserve_again(tx, order.id, A_MOMENT).await? else { return Ok(false) };
         facts.stock(&changes);
     }
+    // Its price holds only with the coupon, which was given back when the order expired.
+    if status == OrderStatus::Expired && !stock::redeem_again(tx, order.id).await? {
+        let changes = stock::release(tx, order.id).await?;
+        facts.stock(&changes);
+        return Ok(false);
+    }
     // What was seen under the lock may be a moment old; whoever looks next sees what is.
     let taken = stock::take(tx, order.id).await?.ok_or(Error::Conflict(Conflict::StockChanged))?;
     facts.stock(&taken);
@@ -367,7 +373,7 @@ async fn move_to(
     facts: &mut Facts,
 ) -> Result<(), Error> {
     let order = &mut subject.order;
-    let version = order_changes::move_to(tx, OrderId::known(order.id), to, Mover::System, None).await?;
+    let version = order_changes::move_to(tx, OrderId::known(order.id), to, Mover::Provider, None).await?;
     facts.moved(order.id, order.user_id, version, &order.status, to.as_str());
     order.version = version;
     order.status = to.as_str().to_owned();

@@ -23,6 +23,8 @@ const SIDE_BY_SIDE: usize = 8;
 const BATCH: i64 = 32;
 /// The first try and three more (S175).
 const TRIES_MAX: i32 = 4;
+/// Processes that an event may have ended before it is left to people.
+const VICTIMS_MAX: i32 = 20;
 /// A longer one is none.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
@@ -35,6 +37,8 @@ struct Worked {
     ended: Vec<(Kept, Outcome)>,
     /// To be tried again.
     failed: Vec<Kept>,
+    /// To be tried when the provider and the database are there again.
+    waiting: Vec<Kept>,
 }
 
 impl Payments {
@@ -89,8 +93,9 @@ impl Payments {
     /// Works through some events that are due; answers how many. Most of them tell what is known already: those end
     /// together, without asking the provider.
     pub(crate) async fn work_some_events(&self) -> Result<usize, Error> {
+        let provider = self.provider().name();
         let taken = self.inner.db.run(&Caller::Service, Class::Worker, WORK_DEADLINE, move |tx| {
-            Box::pin(async move { Ok::<_, DatabaseError>(provider_events::take(tx, BATCH).await?) })
+            Box::pin(async move { Ok::<_, DatabaseError>(provider_events::take(tx, BATCH, provider).await?) })
         });
         let events = taken.await?.value;
         let count = events.len();
@@ -113,10 +118,11 @@ impl Payments {
         }
         let worked = stream::iter(groups.into_iter().map(|group| self.work_group(group)));
         let worked: Vec<Worked> = worked.buffer_unordered(SIDE_BY_SIDE).collect().await;
-        let mut failed = Vec::new();
+        let (mut failed, mut waiting) = (Vec::new(), Vec::new());
         for group in worked {
             ended.extend(group.ended);
             failed.extend(group.failed);
+            waiting.extend(group.waiting);
         }
         for _ in &ended {
             self.inner.counts.event();
@@ -133,6 +139,9 @@ impl Payments {
                 if !failed.is_empty() {
                     provider_events::retry(tx, &failed).await?;
                 }
+                if !waiting.is_empty() {
+                    provider_events::wait_for_provider(tx, &waiting).await?;
+                }
                 Ok::<_, DatabaseError>(())
             })
         });
@@ -146,7 +155,12 @@ impl Payments {
         for event in group {
             let outcome = match self.work(&event).await {
                 Ok(outcome) => outcome,
-                Err(error) if event.attempts < TRIES_MAX => {
+                Err(error) if error.is_outage() && !event.is_old && event.attempts < VICTIMS_MAX => {
+                    tracing::info!(event.id = event.event_id, %error, "an event has to wait");
+                    worked.waiting.push(event);
+                    continue;
+                }
+                Err(error) if event.failures + 1 < TRIES_MAX && event.attempts < VICTIMS_MAX => {
                     tracing::warn!(event.id = event.event_id, %error, "an event is tried again in a minute");
                     worked.failed.push(event);
                     continue;
@@ -171,7 +185,12 @@ impl Payments {
             Kind::Intent => self.about_intent(event).await,
             Kind::Refund => self.about_refund(event).await,
             Kind::Dispute => {
-                self.event_issue(event, "dispute", format!("the provider tells of a {}", event.kind)).await?;
+                let kind = match event.kind.rsplit_once('.') {
+                    Some((_, "created")) => "dispute",
+                    Some((_, "closed")) => "dispute_closed",
+                    _ => "dispute_updated",
+                };
+                self.event_issue(event, kind, format!("the provider tells of a {}", event.kind)).await?;
                 Ok("issue")
             }
             Kind::Other => Ok("ignored"),
@@ -269,6 +288,24 @@ pub(super) enum Unworked {
     Here(#[from] Error),
     #[error(transparent)]
     Provider(#[from] CallError),
+}
+
+impl Unworked {
+    /// Whether it says nothing about the event: somebody was away.
+    fn is_outage(&self) -> bool {
+        match self {
+            Self::Here(Error::Database(_) | Error::Away(_)) => true,
+            Self::Here(_) => false,
+            Self::Provider(error) => match error {
+                CallError::Unclear(_)
+                | CallError::Limited { .. }
+                | CallError::Open(_)
+                | CallError::InUse
+                | CallError::Replayed => true,
+                CallError::Refused { .. } | CallError::Puzzling(_) => false,
+            },
+        }
+    }
 }
 
 /// Where a signed event contradicts what was asked for; such an event is not followed.

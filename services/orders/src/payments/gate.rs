@@ -42,7 +42,7 @@ impl Gate {
         self.breaker.check()
     }
 
-    /// Asks, and tells the breaker how it went. A refusal is an answer; so is a decline.
+    /// Asks, and tells the breaker how it went. A refusal is an answer; so is a decline, and what nobody understands.
     pub(crate) async fn ask<'a, T>(
         &'a self,
         asking: Asking,
@@ -58,7 +58,8 @@ impl Gate {
                 CallError::Refused { .. }
                 | CallError::InUse
                 | CallError::Limited { .. }
-                | CallError::Replayed,
+                | CallError::Replayed
+                | CallError::Puzzling(_),
             ) => {
                 self.breaker.succeeded();
             }

@@ -26,6 +26,8 @@ impl Payments {
             (Some(reference), _) => {
                 gate.ask(asking, |provider| provider.retrieve(reference, left(by))).await?
             }
+            // The provider forgets its keys in a day: what was a repeat would charge once more.
+            (None, _) if due.is_old => return self.look_up(due, asking, by).await,
             (None, Some(request)) => {
                 let key = &due.provider_key;
                 let asked = gate
@@ -52,7 +54,8 @@ impl Payments {
     /// The first request ended in an error of the provider's: what it did can be seen, or that it did nothing.
     ///
     /// Nothing is proven by one empty look right after the request; by one some time later it is, because the first
-    /// request is over and its key makes nothing any more.
+    /// request is over and its key makes nothing any more. The same is true of an old attempt: nobody asks for it any
+    /// more.
     async fn look_up(&self, due: &Due, asking: Asking, by: Instant) -> Result<Heard, CallError> {
         let of = Of {
             order_id: Some(due.order_id),
@@ -63,10 +66,11 @@ impl Payments {
         let gate = &self.inner.gate;
         let found =
             gate.ask(asking, |provider| provider.find_by_metadata(&of, due.created_at, left(by))).await?;
+        let is_proof = if due.is_old { due.is_over } else { due.is_settled_late && due.checks > 1 };
         match found {
             Some(intent) => Ok(Heard::Intent(intent)),
-            None if due.is_settled_late && due.checks > 1 => Ok(Heard::Refused(PROVIDER_ERROR.to_owned())),
-            None => Err(CallError::Unclear("the provider has no such intent yet")),
+            None if is_proof => Ok(Heard::Refused(PROVIDER_ERROR.to_owned())),
+            None => Err(CallError::Puzzling("the provider has no such intent yet")),
         }
     }
 
@@ -76,10 +80,6 @@ impl Payments {
     /// When the database fails.
     pub(crate) async fn recover(&self, due: Due) -> Result<Recovered, Error> {
         failpoints::hit("rec.before_query").await?;
-        if due.is_old && matches!(due.status, Status::Created | Status::Unknown) {
-            self.leave_to_people(&due).await?;
-            return Ok(Recovered::Answered);
-        }
         let heard = match self.inquire(&due, Asking::Worker).await {
             Ok(heard) => heard,
             Err(CallError::Limited { retry_after }) => {
@@ -89,12 +89,18 @@ impl Payments {
             }
             Err(error) => {
                 tracing::debug!(payment.id = %due.id, %error, "a payment cannot be settled now");
+                if due.is_old {
+                    self.leave_to_people(&due).await?;
+                }
                 let silent = matches!(error, CallError::Unclear(_));
                 return Ok(if silent { Recovered::Silence } else { Recovered::Answered });
             }
         };
         failpoints::hit("rec.after_query").await?;
-        self.carry_on(due.id, heard, due.checks).await?;
+        let status = self.carry_on(due.id, heard, due.checks).await?;
+        if due.is_old && !status.is_final() {
+            self.leave_to_people(&due).await?;
+        }
         Ok(Recovered::Answered)
     }
 }

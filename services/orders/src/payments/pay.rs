@@ -102,10 +102,6 @@ impl Payments {
     /// [`Error::Away`] while the provider fails, before anything is written; [`Error::Declined`]; what stands in the way
     /// of an attempt. What is not known is an answer: a payment that is not settled.
     pub(crate) async fn pay(&self, wanted: Wanted, with: Instrument) -> Result<Done<pb::PayResponse>, Error> {
-        self.inner.gate.check().map_err(|open| {
-            tracing::info!(error = %open, "a request to pay was turned away");
-            Error::Away(Away::Payments)
-        })?;
         let by = Instant::now() + REQUEST_DEADLINE;
         let (method, order) = (with.method(), wanted.order.clone());
         let begun = Arc::new(OnceLock::new());
@@ -174,6 +170,7 @@ impl Request {
         let (method, expected) = (self.method, self.wanted.expected_total);
         let (repeat, actor) = (self.wanted.repeat.clone(), self.wanted.actor);
         let (id, provider) = (Uuid::now_v7(), self.payments.provider().name());
+        let gate = self.payments.inner.gate.clone();
         let begun = self.payments.inner.db.run(&Caller::Service, Class::Write, WRITE_DEADLINE, move |tx| {
             Box::pin(async move {
                 let ticket = match &repeat {
@@ -203,6 +200,11 @@ impl Request {
                     let _overtaken = ticket.refuse(tx, &status(refused(), actor)).await?;
                     return Ok(Begun::Refused(refused()));
                 }
+                // What was begun or answered before is told even now.
+                gate.check().map_err(|open| {
+                    tracing::info!(error = %open, "a request to pay was turned away");
+                    Error::Away(Away::Payments)
+                })?;
                 let mut facts = Facts::new(actor, now());
                 prepare(tx, &payable, &mut facts).await?;
                 let attempt = payable.attempts + 1;
@@ -277,14 +279,14 @@ impl Request {
         loop {
             let news = heard;
             let step = match self.step(id, ticket, news).await? {
-                Stepped::Answered(answer) => return answer.map(|reply| self.done(*reply)),
+                Stepped::Answered(answer) => return self.answer(answer),
                 Stepped::Open(step) => step,
             };
             self.payments.follow(&step);
             failpoints::hit("pay.after_T2_before_capture").await?;
             let by = self.by - RESERVED;
             let answer = if left(by) < CALL_MIN {
-                Err(CallError::Unclear("no time is left"))
+                Err(CallError::Puzzling("no time is left"))
             } else if step.next == Next::Capture {
                 self.payments.capture(&step.subject, Asking::Buyer, by, 0).await
             } else {
@@ -331,8 +333,22 @@ impl Request {
     /// The answer as things stand: the workers go on.
     async fn close(&mut self, id: Uuid, ticket: Option<&Ticket>) -> Result<Done<pb::PayResponse>, Error> {
         match self.step(id, ticket, Heard::Doubt).await? {
-            Stepped::Answered(answer) => answer.map(|reply| self.done(*reply)),
+            Stepped::Answered(answer) => self.answer(answer),
             Stepped::Open(_) => unreachable!("doubt leads to nothing further"),
+        }
+    }
+
+    /// A refusal too says what became stale: the order may be another one than the buyer has seen.
+    fn answer(
+        &mut self,
+        answer: Result<Box<pb::PayResponse>, Error>,
+    ) -> Result<Done<pb::PayResponse>, Error> {
+        match answer {
+            Ok(reply) => Ok(self.done(*reply)),
+            Err(Error::Declined { code, retryable, .. }) => {
+                Err(Error::Declined { code, retryable, receipts: std::mem::take(&mut self.receipts) })
+            }
+            Err(other) => Err(other),
         }
     }
 
@@ -429,6 +445,7 @@ async fn keep(
         let declined = || Error::Declined {
             code: payment.failure_code.clone().unwrap_or_default(),
             retryable: if payment.retryable { Retry::Possible } else { Retry::Pointless },
+            receipts: Vec::new(),
         };
         if let Some(ticket) = ticket {
             let _overtaken = ticket.refuse(tx, &status(declined(), actor)).await?;

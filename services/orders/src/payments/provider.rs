@@ -97,16 +97,24 @@ pub(crate) trait PaymentProvider: Debug + Send + Sync + 'static {
     }
 
     /// The intent of a payment that was first asked for at `since`, by what we said it is for. `None` proves that there
-    /// is none, if no request for it is under way.
+    /// is none, if no request for it is under way. Many calls, each of which may take `within`.
     ///
-    /// Stripe's search lags behind its list, so the list is read to its end.
+    /// Stripe's search is quick and lags behind: what it finds is there, what it does not find may be. The list tells, and
+    /// is read to its end.
     fn find_by_metadata<'a>(
         &'a self,
         payment: &'a Of,
         since: OffsetDateTime,
         within: Duration,
     ) -> BoxFuture<'a, Result<Option<Intent>, CallError>> {
-        Box::pin(self.api().find_in_list(payment, since, within))
+        Box::pin(async move {
+            let api = self.api();
+            match api.search(payment, within).await? {
+                // What a search tells may be a minute old.
+                Some(found) => api.intent(&found.reference, within).await.map(Some),
+                None => api.find_in_list(payment, since, within).await,
+            }
+        })
     }
 
     /// A page of the intents made since `from`, newest first; `after` is the last of the page before.
@@ -265,9 +273,12 @@ pub(crate) enum CallError {
     /// Too many requests.
     #[error("the provider asks for patience")]
     Limited { retry_after: Duration },
-    /// Anything may have happened.
+    /// No answer, or an error of the provider's: anything may have happened, and the provider may be down.
     #[error("the provider gave no proof: {0}")]
     Unclear(&'static str),
+    /// The provider is there, and what it says proves nothing either.
+    #[error("the provider's answer proves nothing: {0}")]
+    Puzzling(&'static str),
     /// Nothing was asked.
     #[error(transparent)]
     Open(#[from] Open),

@@ -75,8 +75,10 @@ impl Payments {
             });
             let Some(detail) = difference(book, &intent) else { continue };
             self.differ(intent.reference.clone(), book.map(|book| book.id), detail).await?;
-            if let Some(book) = book.filter(|book| book.status != Status::Succeeded) {
-                self.carry_on(book.id, Heard::Intent(intent), 0).await?;
+            let Some(book) = book.filter(|book| book.status != Status::Succeeded) else { continue };
+            // The next ones differ whether or not this one can be carried on.
+            if let Err(error) = self.carry_on(book.id, Heard::Intent(intent), 0).await {
+                tracing::warn!(payment.id = %book.id, %error, "a payment that differs was not carried on");
             }
         }
         Ok(())
@@ -114,6 +116,62 @@ fn difference(book: Option<&Books>, intent: &Intent) -> Option<String> {
     if book.captured != intent.received {
         return Some(format!("{} was taken, our books say {}", intent.received, book.captured));
     }
-    let refunded = intent.refunded.unwrap_or(book.refunded);
+    if book.status.is_final() && intent.status == Status::RequiresCapture {
+        return Some(format!(
+            "{} is still authorised, our books say {}",
+            intent.amount,
+            book.status.as_str()
+        ));
+    }
+    // An authorisation that was given up counts as refunded there: no money went anywhere.
+    let refunded = intent.refunded.filter(|_| intent.received > 0).unwrap_or(book.refunded);
     (refunded != book.refunded).then(|| format!("{refunded} was given back, our books say {}", book.refunded))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payments::provider::Of;
+
+    fn intent(status: Status, received: i64, refunded: i64) -> Intent {
+        Intent {
+            reference: "pi_1".to_owned(),
+            status,
+            amount: 500,
+            currency: "BRL".to_owned(),
+            received,
+            refunded: Some(refunded),
+            of: Of::default(),
+            failure: None,
+            next_action: None,
+            created: 0,
+        }
+    }
+
+    #[test]
+    fn only_what_differs_is_a_difference() {
+        #[track_caller]
+        fn check(status: Status, captured: i64, refunded: i64, intent: &Intent, differs: bool) {
+            let (is_fresh, refunding) = (false, false);
+            let book = Books {
+                id: Uuid::nil(),
+                provider_ref: None,
+                status,
+                is_fresh,
+                captured,
+                refunded,
+                refunding,
+            };
+            assert_eq!(difference(Some(&book), intent).is_some(), differs, "{intent:?}");
+        }
+        check(Status::Succeeded, 500, 0, &intent(Status::Succeeded, 500, 0), false);
+        check(Status::Succeeded, 500, 100, &intent(Status::Succeeded, 500, 100), false);
+        check(Status::Succeeded, 500, 0, &intent(Status::Succeeded, 500, 100), true);
+        check(Status::Failed, 0, 0, &intent(Status::Succeeded, 500, 0), true);
+        // A card that was authorised and let go: the charge says that it was refunded.
+        check(Status::Canceled, 0, 0, &intent(Status::Canceled, 0, 500), false);
+        // One that nobody lets go.
+        check(Status::Canceled, 0, 0, &intent(Status::RequiresCapture, 0, 0), true);
+        check(Status::RequiresCapture, 0, 0, &intent(Status::RequiresCapture, 0, 0), false);
+    }
 }

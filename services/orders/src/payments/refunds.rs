@@ -2,6 +2,7 @@
 //! that is always the same.
 
 use rls::{Caller, Class, DatabaseError, Tx};
+use time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -16,13 +17,18 @@ use crate::domain::payment::Status;
 use crate::domain::{Invalid, OrderId};
 use crate::error::{Conflict, Error};
 use crate::handlers::{now, record_all};
-use crate::store::order_changes;
 use crate::store::payments::issues::{self, Issue};
 use crate::store::payments::provider_events::Kept;
-use crate::store::refunds::{self as store, Due, Locked, Raise, Refundable};
+use crate::store::payments::stock;
+use crate::store::refunds::{self as store, Due, First, Locked, Raise, Refundable};
+use crate::store::{holds, order_changes, orders};
 
 /// Refunds taken at once.
 const BATCH: i64 = 8;
+/// Refusals that pass by themselves: the refund stays promised, and is asked for again.
+const PASSING: [&str; 2] = ["balance_insufficient", "lock_timeout"];
+/// When that is.
+const LATER: Duration = Duration::minutes(10);
 
 /// Money that somebody shall have back.
 #[derive(Debug)]
@@ -55,12 +61,13 @@ pub(crate) async fn promise(
     order_id: i64,
     promise: &Promise<'_>,
 ) -> Result<Option<Uuid>, Error> {
-    let Some((payment, rest)) = refundable(tx, order_id).await? else { return Ok(None) };
+    let Some((payment, rest)) = refundable(tx, order_id, First::Paid).await? else { return Ok(None) };
     let amount = promise.amount.unwrap_or(rest).min(rest);
     Ok(Some(write(tx, order_id, &payment, amount, promise).await?.id))
 }
 
-/// The same of exactly what is wanted.
+/// The same of exactly what is wanted. Money that was paid besides what the order cost, and is still here, goes first,
+/// unless it goes back for units.
 ///
 /// # Errors
 /// [`Conflict::IllegalTransition`] when nothing is left to give back, [`Error::Invalid`] when less is left, or for units
@@ -70,7 +77,8 @@ pub(crate) async fn promise_exactly(
     order_id: i64,
     promise: &Promise<'_>,
 ) -> Result<Promised, Error> {
-    let left = refundable(tx, order_id).await?;
+    let first = if promise.units.is_empty() { First::Stray } else { First::Paid };
+    let left = refundable(tx, order_id, first).await?;
     let (payment, rest) = left.ok_or(Error::Conflict(Conflict::IllegalTransition))?;
     let amount = promise.amount.unwrap_or(rest);
     if !(1..=rest).contains(&amount) {
@@ -80,8 +88,8 @@ pub(crate) async fn promise_exactly(
 }
 
 /// The payment that money can go back to, locked, and how much.
-async fn refundable(tx: &mut Tx, order_id: i64) -> Result<Option<(Refundable, i64)>, Error> {
-    let payment = store::lock_refundable(tx, order_id).await?;
+async fn refundable(tx: &mut Tx, order_id: i64, first: First) -> Result<Option<(Refundable, i64)>, Error> {
+    let payment = store::lock_refundable(tx, order_id, first).await?;
     let left = payment.map(|payment| {
         let rest = payment.captured_amount - payment.refunded_amount;
         (payment, rest)
@@ -122,8 +130,9 @@ async fn write(
 impl Payments {
     /// Asks for some refunds that are due; answers how many.
     pub(super) async fn work_some_refunds(&self) -> Result<usize, Error> {
+        let provider = self.provider().name();
         let taken = self.inner.db.run(&Caller::Service, Class::Worker, WORK_DEADLINE, move |tx| {
-            Box::pin(async move { Ok::<_, DatabaseError>(store::take_due(tx, BATCH).await?) })
+            Box::pin(async move { Ok::<_, DatabaseError>(store::take_due(tx, BATCH, provider).await?) })
         });
         let due = taken.await?.value;
         let count = due.len();
@@ -139,33 +148,48 @@ impl Payments {
     async fn settle_refund(&self, due: Due) -> Result<(), Error> {
         failpoints::hit("refund.after_row").await?;
         if due.is_old {
-            let detail = "pending for 23 hours; it is looked at, and asked for no more".to_owned();
+            let detail = "pending for 23 hours; it is looked for, and asked for no more".to_owned();
             self.refund_issue(&due, "refund_unsettled", detail).await?;
         }
         let answer = self.ask_for_refund(&due).await;
         failpoints::hit("refund.after_call").await?;
         match answer {
             Ok(refund) => self.apply_refund(due.id, refund).await,
-            Err(CallError::Refused { code }) => {
+            Err(Unmade::Here(error)) => Err(error),
+            Err(Unmade::Provider(CallError::Refused { code })) => {
                 self.refund_issue(&due, "refund_refused", format!("the provider refused: {code}")).await?;
-                self.fail_refund(due.id).await
+                if PASSING.contains(&code.as_str()) {
+                    // Its key would say the same for a day.
+                    self.give_up_key(&due, Some(LATER)).await
+                } else {
+                    self.fail_refund(due.id).await
+                }
             }
-            Err(error) => {
+            Err(Unmade::Provider(error)) => {
                 tracing::info!(refund.id = %due.id, %error, "a refund is not settled yet");
                 Ok(())
             }
         }
     }
 
-    async fn ask_for_refund(&self, due: &Due) -> Result<ProviderRefund, CallError> {
+    /// Asks for a refund by the key that is in use, however often. A key is given up only when what it began is over and
+    /// made nothing; whoever sees that goes on with the same next key, so that two of them never make two refunds.
+    async fn ask_for_refund(&self, due: &Due) -> Result<ProviderRefund, Unmade> {
         let by = Instant::now() + 2 * CALL_DEADLINE;
         let gate = &self.inner.gate;
         if let Some(reference) = &due.provider_ref {
-            return gate.ask(Asking::Worker, |provider| provider.retrieve_refund(reference, left(by))).await;
+            let asked = gate.ask(Asking::Worker, |provider| provider.retrieve_refund(reference, left(by)));
+            return Ok(asked.await?);
         }
-        let intent = due.intent.clone().ok_or(CallError::Unclear("a payment without an intent"))?;
-        if due.is_old {
-            return self.find_refund(due, &intent, by).await?.ok_or(CallError::Unclear("no such refund"));
+        let intent = due.intent.clone().ok_or(CallError::Puzzling("a payment without an intent"))?;
+        if due.is_old || due.generation > 0 {
+            // Nobody asks for an old one any more: that it is not there is proof then.
+            match self.find_refund(due, &intent, by).await? {
+                Some(found) => return Ok(found),
+                None if due.is_over => return Err(CallError::Refused { code: "unsettled".to_owned() }.into()),
+                None if due.is_old => return Err(CallError::Puzzling("no such refund").into()),
+                None => {}
+            }
         }
         let new = NewRefund {
             intent: intent.clone(),
@@ -174,23 +198,39 @@ impl Payments {
             payment_id: due.payment_id,
             refund_id: due.id,
         };
-        let refund = |key: String| {
-            let new = &new;
+        let refund = |generation: i32| {
+            let (new, key) = (&new, key(&due.provider_key, generation));
             async move { gate.ask(Asking::Worker, |provider| provider.refund(&key, new, left(by))).await }
         };
-        let error = match refund(due.provider_key.clone()).await {
+        let error = match refund(due.generation).await {
             Ok(refund) => return Ok(refund),
             Err(error @ (CallError::Replayed | CallError::Refused { .. })) => error,
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         if let Some(found) = self.find_refund(due, &intent, by).await? {
             return Ok(found);
         }
-        // The first request is over, and the list shows that it made nothing; its key makes nothing any more.
+        // The first request with this key is over, and the list shows that it made nothing.
         if error == CallError::Replayed && due.checks > 1 {
-            return refund(format!("{}:{}", due.provider_key, due.checks)).await;
+            self.give_up_key(due, None).await?;
+            return Ok(refund(due.generation + 1).await?);
         }
-        Err(error)
+        Err(error.into())
+    }
+
+    /// The key in use gives no other answer: the next one is used from now on.
+    async fn give_up_key(&self, due: &Due, later: Option<Duration>) -> Result<(), Error> {
+        let (id, generation) = (due.id, due.generation);
+        let given_up = self.inner.db.run(&Caller::Service, Class::Worker, WORK_DEADLINE, move |tx| {
+            Box::pin(async move {
+                store::next_generation(tx, id, generation).await?;
+                if let Some(by) = later {
+                    store::put_off(tx, id, by).await?;
+                }
+                Ok::<_, DatabaseError>(())
+            })
+        });
+        Ok(given_up.await.map(drop)?)
     }
 
     async fn find_refund(
@@ -206,22 +246,33 @@ impl Payments {
 
     /// What an event about a refund leads to: every refund of the intent is applied.
     pub(super) async fn about_refund(&self, event: &Kept) -> Result<&'static str, Unworked> {
-        let Some(intent) = event.provider_ref.as_deref() else { return Ok("ignored") };
-        let refunds =
-            self.inner.gate.ask(Asking::Worker, |provider| provider.refunds_of(intent, CALL_DEADLINE));
-        for refund in refunds.await? {
-            let Some(id) = refund.of.refund_id else {
-                self.raise(Issue {
-                    kind: "foreign_refund",
-                    order_id: None,
-                    payment_id: None,
-                    reference: refund.reference,
-                    detail: format!("{} was refunded of {intent} by somebody else", refund.amount),
-                })
-                .await?;
-                continue;
-            };
-            self.apply_refund(id, refund).await?;
+        // Another shop's money at the same provider is none of ours.
+        let (Some(intent), Some(_)) = (event.provider_ref.as_deref(), event.payment_id) else {
+            return Ok("ignored");
+        };
+        let gate = &self.inner.gate;
+        let refunds = gate.ask(Asking::Worker, |provider| provider.refunds_of(intent, CALL_DEADLINE));
+        let (ours, foreign): (Vec<_>, Vec<_>) =
+            refunds.await?.into_iter().partition(|refund| refund.of.refund_id.is_some());
+        for refund in ours {
+            if let Some(id) = refund.of.refund_id {
+                self.apply_refund(id, refund).await?;
+            }
+        }
+        if foreign.is_empty() {
+            return Ok("applied");
+        }
+        let now = gate.ask(Asking::Worker, |provider| provider.retrieve(intent, CALL_DEADLINE)).await?;
+        // An authorisation that was given up may be listed as a refund: no money went anywhere.
+        for refund in foreign.into_iter().filter(|_| now.received > 0) {
+            self.raise(Issue {
+                kind: "foreign_refund",
+                order_id: event.order_id,
+                payment_id: event.payment_id,
+                reference: refund.reference,
+                detail: format!("{} was refunded of {intent} by somebody else", refund.amount),
+            })
+            .await?;
         }
         Ok("applied")
     }
@@ -261,6 +312,20 @@ impl Payments {
     }
 }
 
+/// The key of a generation.
+fn key(first: &str, generation: i32) -> String {
+    if generation == 0 { first.to_owned() } else { format!("{first}:{generation}") }
+}
+
+/// Why a refund was not made, or not seen to be.
+#[derive(Debug, thiserror::Error)]
+enum Unmade {
+    #[error(transparent)]
+    Here(#[from] Error),
+    #[error(transparent)]
+    Provider(#[from] CallError),
+}
+
 /// What became of the provider's word about a refund.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Applied {
@@ -272,7 +337,7 @@ enum Applied {
 async fn apply(tx: &mut Tx, id: Uuid, said: &ProviderRefund) -> Result<Applied, Error> {
     let Some(refund) = store::lock(tx, id).await? else { return Ok(Applied::Done) };
     if refund.status != "pending" {
-        return Ok(Applied::Done);
+        return contradicted(tx, &refund, said).await;
     }
     if said.amount != refund.amount || said.of.refund_id != Some(id) {
         let detail = format!("{} instead of {}, or of another refund", said.amount, refund.amount);
@@ -294,6 +359,26 @@ async fn apply(tx: &mut Tx, id: Uuid, said: &ProviderRefund) -> Result<Applied, 
     }
 }
 
+/// What the provider says of a refund that was over, when it is something else: our books stay as they are.
+async fn contradicted(tx: &mut Tx, refund: &Locked, said: &ProviderRefund) -> Result<Applied, Error> {
+    let is_ours = refund.provider_ref.as_deref() == Some(said.reference.as_str());
+    match (refund.status.as_str(), said.status) {
+        ("succeeded", RefundStatus::Succeeded) if !is_ours => {
+            let detail = "the same refund was made a second time".to_owned();
+            alarm(tx, refund, "refunded_twice", &said.reference, detail).await
+        }
+        ("succeeded", RefundStatus::Failed) if is_ours => {
+            let detail = "the money came back to us although it had arrived: the buyer is still owed it";
+            alarm(tx, refund, "refund_failed_late", &said.reference, detail.to_owned()).await
+        }
+        ("failed", RefundStatus::Succeeded) => {
+            let detail = "the money went back although the refund had failed in our books";
+            alarm(tx, refund, "refund_made_late", &said.reference, detail.to_owned()).await
+        }
+        _ => Ok(Applied::Done),
+    }
+}
+
 async fn arrived(tx: &mut Tx, refund: &Locked, reference: &str) -> Result<(), Error> {
     let mut facts = Facts::new(Caller::Service, now());
     let whose = Whose { payment_id: refund.payment_id, order_id: refund.order_id, user_id: refund.user_id };
@@ -307,7 +392,10 @@ async fn arrived(tx: &mut Tx, refund: &Locked, reference: &str) -> Result<(), Er
             Some(to) => {
                 store::add_refunded(tx, refund.order_id, refund.amount, Raise::Nothing).await?;
                 let id = OrderId::known(refund.order_id);
-                let version = order_changes::move_to(tx, id, to, Mover::System, None).await?;
+                if OrderStatus::stored(&refund.order_status).is_unshipped() {
+                    take_back(tx, id, &mut facts).await?;
+                }
+                let version = order_changes::move_to(tx, id, to, Mover::Provider, None).await?;
                 facts.moved(refund.order_id, refund.user_id, version, &refund.order_status, to.as_str());
             }
             None => {
@@ -319,11 +407,33 @@ async fn arrived(tx: &mut Tx, refund: &Locked, reference: &str) -> Result<(), Er
     record_all(tx, facts.events()).await
 }
 
+/// Nobody sends off any more what all the money went back for: those units are cancelled, and can be sold again.
+async fn take_back(tx: &mut Tx, id: OrderId, facts: &mut Facts) -> Result<(), Error> {
+    let items = orders::items(tx, id).await?;
+    let waiting = || items.iter().filter(|item| item.waiting() > 0);
+    let goods: Vec<(i64, i32)> = waiting().map(|item| (item.variant_id, item.waiting())).collect();
+    let units: Vec<(i32, i32)> = waiting().map(|item| (item.line, item.waiting())).collect();
+    let changes = holds::give_back(tx, id, &goods).await?;
+    facts.stock(&changes);
+    order_changes::cancel_units(tx, id, &units).await?;
+    if items.iter().all(|item| item.fulfilled == 0) {
+        stock::give_coupon_back(tx, id.get()).await?;
+    }
+    Ok(())
+}
+
 /// How much of an order's money went back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HowMuch {
     All,
     Some,
+}
+
+/// The step that an order owes when it has come to `status` after all of its money had gone back: money that goes back
+/// while goods are on their way waits for where they end.
+pub(crate) fn step_owed(status: OrderStatus, refunded_amount: i64, total_amount: i64) -> Option<OrderStatus> {
+    let has_ended = matches!(status, OrderStatus::Delivered | OrderStatus::Returned);
+    (has_ended && total_amount > 0 && refunded_amount >= total_amount).then_some(OrderStatus::Refunded)
 }
 
 /// The step that an order takes when money went back: all of it, or some of it after it was delivered.

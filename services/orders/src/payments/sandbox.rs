@@ -1,12 +1,7 @@
 //! The sandbox: speaks as Stripe does, and moves no money.
 
-use std::time::Duration;
-
-use rls::BoxFuture;
-use time::OffsetDateTime;
-
 use super::api::Api;
-use super::provider::{CallError, Intent, Of, PaymentProvider};
+use super::provider::PaymentProvider;
 use super::token::CardToken;
 
 const NAME: &str = "sandbox";
@@ -27,15 +22,5 @@ impl PaymentProvider for Sandbox {
 
     fn api(&self) -> &Api {
         &self.0
-    }
-
-    /// Its search is never behind.
-    fn find_by_metadata<'a>(
-        &'a self,
-        payment: &'a Of,
-        _since: OffsetDateTime,
-        within: Duration,
-    ) -> BoxFuture<'a, Result<Option<Intent>, CallError>> {
-        Box::pin(self.0.search(payment, within))
     }
 }

@@ -14,7 +14,7 @@ use super::provider::{CallError, Intent};
 use super::{CALL_DEADLINE, Payments};
 use crate::domain::OrderId;
 use crate::domain::payment::Status;
-use crate::error::{Error, Missing};
+use crate::error::{Away, Error, Missing};
 use crate::handlers::{now, record_all};
 use crate::store::payments::{self as store, Subject};
 
@@ -83,7 +83,8 @@ impl Payments {
     /// Applies what a worker heard of an attempt, and does what follows. Answers where it stands then.
     ///
     /// # Errors
-    /// When the database fails. What the provider leaves open is not an error: it is asked again.
+    /// When the database fails. What the provider leaves open is not an error: it is asked again. But of an attempt that
+    /// was over it is: nobody else asks.
     pub(crate) async fn carry_on(&self, id: Uuid, heard: Heard, checks: i32) -> Result<Status, Error> {
         let mut heard = heard;
         let mut status = Status::Unknown;
@@ -103,10 +104,20 @@ impl Payments {
             let answered = match step.next {
                 Next::Nothing | Next::Refund | Next::Alarm => return Ok(status),
                 Next::Capture => self.capture(&step.subject, Asking::Worker, by, checks).await,
-                Next::Void => self.void(&step.subject, Asking::Worker, by, checks).await,
+                Next::Void => {
+                    // Nobody counts how often an attempt that is over is asked about: the minute makes another key, should
+                    // the first one be burned.
+                    let checks = if status.is_final() { minute() } else { checks };
+                    self.void(&step.subject, Asking::Worker, by, checks).await
+                }
             };
             match answered {
                 Ok(intent) => heard = Heard::Intent(intent),
+                // No worker looks after an attempt that is over: whoever tells of it has to tell again.
+                Err(error) if status.is_final() => {
+                    tracing::warn!(payment.id = %id, %error, "an authorisation was not given up yet");
+                    return Err(Error::Away(Away::Payments));
+                }
                 Err(error) => {
                     tracing::info!(payment.id = %id, %error, "a payment is not settled yet");
                     return Ok(status);
@@ -128,7 +139,7 @@ impl Payments {
         checks: i32,
     ) -> Result<Intent, CallError> {
         let (order, payment) = (&subject.order, &subject.payment);
-        let reference = payment.provider_ref.as_deref().ok_or(CallError::Unclear("no intent to capture"))?;
+        let reference = payment.provider_ref.as_deref().ok_or(CallError::Puzzling("no intent to capture"))?;
         let key = format!("mc:{}:{}:capture", order.id, payment.attempt);
         let gate = &self.inner.gate;
         let take = |key: String| async move {
@@ -153,7 +164,7 @@ impl Payments {
         checks: i32,
     ) -> Result<Intent, CallError> {
         let (order, payment) = (&subject.order, &subject.payment);
-        let reference = payment.provider_ref.as_deref().ok_or(CallError::Unclear("no intent to cancel"))?;
+        let reference = payment.provider_ref.as_deref().ok_or(CallError::Puzzling("no intent to cancel"))?;
         self.cancel(order.id, payment.attempt, reference, asking, by, checks).await
     }
 
@@ -207,6 +218,10 @@ impl Payments {
         }
         if stuck { Err(error) } else { Ok(intent) }
     }
+}
+
+fn minute() -> i32 {
+    i32::try_from(now().unix_timestamp() / 60).unwrap_or(i32::MAX)
 }
 
 /// How long a call may take that has to be over `by` then.

@@ -113,8 +113,9 @@ impl Payments {
     }
 
     async fn take_due(&self, batch: i64) -> Result<Vec<Due>, DatabaseError> {
+        let provider = self.provider().name();
         let taken = self.inner.db.run(&Caller::Service, Class::Worker, WORK_DEADLINE, move |tx| {
-            Box::pin(async move { Ok::<_, DatabaseError>(store::take_due(tx, batch).await?) })
+            Box::pin(async move { Ok::<_, DatabaseError>(store::take_due(tx, batch, provider).await?) })
         });
         Ok(taken.await?.value)
     }
@@ -134,7 +135,7 @@ impl Payments {
             order_id: Some(due.order_id),
             payment_id: Some(due.id),
             reference: due.provider_key.clone(),
-            detail: "unsettled after 23 hours; no further attempt is made".to_owned(),
+            detail: format!("{} after 23 hours; no further attempt is made", due.status.as_str()),
         };
         self.put_off(due.id, time::Duration::HOUR).await?;
         self.raise(issue).await

@@ -107,10 +107,11 @@ rls::statements! {
                                              ELSE interval '1 minute' END
           WHERE p.id IN (SELECT d.id FROM payments d
                           WHERE d.status IN ('created', 'processing', 'requires_action', 'requires_capture', 'unknown')
-                            AND d.next_check_at <= now()
+                            AND d.next_check_at <= now() AND d.provider = $2
                           ORDER BY d.next_check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
       RETURNING p.id, p.order_id, p.attempt, p.provider_key, p.provider_ref, p.status, p.amount, p.currency, p.request,
                 p.checks, p.created_at, p.created_at < now() - interval '23 hours' AS is_old,
+                p.created_at < now() - interval '23 hours 5 minutes' AS is_over,
                 p.created_at < now() - interval '20 seconds' AS is_settled_late,
                 EXISTS (SELECT FROM reservations r
                          WHERE r.order_id = p.order_id AND r.state = 'held' AND r.expires_at > now()) AS goods_kept";
@@ -119,6 +120,7 @@ rls::statements! {
     TAKE_ONE =
         "SELECT p.id, p.order_id, p.attempt, p.provider_key, p.provider_ref, p.status, p.amount, p.currency, p.request,
                 p.checks, p.created_at, p.created_at < now() - interval '23 hours' AS is_old,
+                p.created_at < now() - interval '23 hours 5 minutes' AS is_over,
                 p.created_at < now() - interval '20 seconds' AS is_settled_late,
                 EXISTS (SELECT FROM reservations r
                          WHERE r.order_id = p.order_id AND r.state = 'held' AND r.expires_at > now()) AS goods_kept
@@ -213,7 +215,6 @@ pub(crate) struct Payment {
 }
 
 /// A new attempt.
-#[derive(Debug)]
 pub(crate) struct NewAttempt {
     pub(crate) id: Uuid,
     pub(crate) order_id: i64,
@@ -252,7 +253,7 @@ pub(crate) struct Entry<'a> {
 }
 
 /// An attempt whose state is to be asked for.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(sqlx::FromRow)]
 pub(crate) struct Due {
     pub(crate) id: Uuid,
     pub(crate) order_id: i64,
@@ -264,11 +265,34 @@ pub(crate) struct Due {
     pub(crate) request: Option<Vec<u8>>,
     pub(crate) checks: i32,
     pub(crate) created_at: OffsetDateTime,
-    /// Too old for a program to settle.
+    /// So old that the provider forgets its key: it is looked for, and asked for no more.
     pub(crate) is_old: bool,
+    /// So old that nobody can have asked for it lately.
+    pub(crate) is_over: bool,
     /// No request of its beginning can still be under way.
     pub(crate) is_settled_late: bool,
     pub(crate) goods_kept: bool,
+}
+
+/// The request names a card's token.
+impl std::fmt::Debug for NewAttempt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewAttempt")
+            .field("id", &self.id)
+            .field("provider_key", &self.provider_key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// As above.
+impl std::fmt::Debug for Due {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Due")
+            .field("id", &self.id)
+            .field("provider_key", &self.provider_key)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What our books say of a payment.
@@ -380,8 +404,12 @@ pub(crate) async fn note_capture(
 }
 
 /// Takes up to `limit` attempts whose state is due to be asked for.
-pub(crate) async fn take_due(tx: &mut Tx, limit: i64) -> Result<Vec<Due>, sqlx::Error> {
-    sqlx::query_as(TAKE_DUE).bind(limit).fetch_all(&mut *tx.statement("UPDATE payments due")).await
+pub(crate) async fn take_due(tx: &mut Tx, limit: i64, provider: &str) -> Result<Vec<Due>, sqlx::Error> {
+    sqlx::query_as(TAKE_DUE)
+        .bind(limit)
+        .bind(provider)
+        .fetch_all(&mut *tx.statement("UPDATE payments due"))
+        .await
 }
 
 /// One attempt, as those that are due.

@@ -7,12 +7,13 @@ use rls::Tx;
 use uuid::Uuid;
 
 rls::statements! {
-    /// The payment of an order that money can go back to, locked: the one with most left.
+    /// The payment of an order that money can go back to, locked: the one that paid the order, or first what was paid
+    /// besides it and did not find its way back.
     LOCK_REFUNDABLE =
-        "SELECT id, attempt, provider_ref, captured_amount, refunded_amount, version
+        "SELECT id, attempt, captured_amount, refunded_amount
            FROM payments
-          WHERE order_id = $1 AND status = 'succeeded' AND provider_ref IS NOT NULL
-          ORDER BY captured_amount - refunded_amount DESC LIMIT 1
+          WHERE order_id = $1 AND captured_amount > refunded_amount AND provider_ref IS NOT NULL
+          ORDER BY (status = 'succeeded') <> $2 DESC, captured_amount - refunded_amount DESC LIMIT 1
             FOR UPDATE";
 
     /// Promises money back: the row, and the sum on its payment, which no sum of refunds may exceed.
@@ -38,15 +39,25 @@ rls::statements! {
                                              ELSE interval '1 minute' END
            FROM payments p
           WHERE p.id = r.payment_id
-            AND r.id IN (SELECT d.id FROM refunds d WHERE d.status = 'pending' AND d.next_check_at <= now()
-                          ORDER BY d.next_check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-      RETURNING r.id, r.payment_id, r.order_id, r.provider_key, r.provider_ref, r.amount, r.checks,
-                p.provider_ref AS intent, r.created_at < now() - interval '23 hours' AS is_old";
+            AND r.id IN (SELECT d.id FROM refunds d JOIN payments o ON o.id = d.payment_id
+                          WHERE d.status = 'pending' AND d.next_check_at <= now() AND o.provider = $2
+                          ORDER BY d.next_check_at LIMIT $1 FOR UPDATE OF d SKIP LOCKED)
+      RETURNING r.id, r.payment_id, r.order_id, r.provider_key, r.generation, r.provider_ref, r.amount, r.checks,
+                p.provider_ref AS intent, r.created_at < now() - interval '23 hours' AS is_old,
+                r.created_at < now() - interval '23 hours 5 minutes' AS is_over";
+
+    /// Gives a key up for the next one, once: whoever finds the same key burned goes on with the same next one.
+    NEXT_GENERATION = "UPDATE refunds SET generation = $2 + 1 WHERE id = $1 AND generation = $2";
+
+    /// Asks for a refund later.
+    PUT_REFUND_OFF =
+        "UPDATE refunds SET next_check_at = now() + make_interval(secs => $2::double precision) WHERE id = $1";
 
     /// An order, a payment and a refund of it, locked in this order.
     LOCK_REFUND =
         "SELECT o.id AS order_id, o.user_id, o.status AS order_status, o.total_amount, o.refunded_amount AS order_refunded,
-                p.id AS payment_id, p.status AS payment_status, p.captured_amount, r.id, r.amount, r.status, r.lines
+                p.id AS payment_id, p.status AS payment_status, r.id, r.provider_ref, r.amount,
+                r.status, r.lines
            FROM orders o JOIN refunds r ON r.order_id = o.id JOIN payments p ON p.id = r.payment_id
           WHERE r.id = $1
             FOR UPDATE OF o, p, r";
@@ -120,13 +131,17 @@ pub(crate) struct Due {
     pub(crate) payment_id: Uuid,
     pub(crate) order_id: i64,
     pub(crate) provider_key: String,
+    /// How many keys were given up.
+    pub(crate) generation: i32,
     pub(crate) provider_ref: Option<String>,
     pub(crate) amount: i64,
     pub(crate) checks: i32,
     /// The provider's name of the payment.
     pub(crate) intent: Option<String>,
-    /// Too old for a program to settle.
+    /// So old that the provider forgets its keys: it is looked for, and asked for no more.
     pub(crate) is_old: bool,
+    /// So old that nobody can have asked for it lately.
+    pub(crate) is_over: bool,
 }
 
 /// A refund, its payment and its order, locked.
@@ -140,16 +155,31 @@ pub(crate) struct Locked {
     pub(crate) order_refunded: i64,
     pub(crate) payment_id: Uuid,
     pub(crate) payment_status: String,
+    pub(crate) provider_ref: Option<String>,
     pub(crate) amount: i64,
     pub(crate) status: String,
     /// Units counted with it.
     pub(crate) lines: sqlx::types::Json<Vec<(i32, i32)>>,
 }
 
+/// Which money goes back first, when an order was paid twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum First {
+    /// What paid the order.
+    Paid,
+    /// What was paid besides.
+    Stray,
+}
+
 /// The payment of a locked order that money can go back to.
-pub(crate) async fn lock_refundable(tx: &mut Tx, order_id: i64) -> Result<Option<Refundable>, sqlx::Error> {
+pub(crate) async fn lock_refundable(
+    tx: &mut Tx,
+    order_id: i64,
+    first: First,
+) -> Result<Option<Refundable>, sqlx::Error> {
     sqlx::query_as(LOCK_REFUNDABLE)
         .bind(order_id)
+        .bind(first == First::Stray)
         .fetch_optional(&mut *tx.statement("SELECT refundable payment"))
         .await
 }
@@ -205,8 +235,32 @@ pub(crate) async fn count_units(
 }
 
 /// Takes up to `limit` refunds that are due.
-pub(crate) async fn take_due(tx: &mut Tx, limit: i64) -> Result<Vec<Due>, sqlx::Error> {
-    sqlx::query_as(TAKE_DUE_REFUNDS).bind(limit).fetch_all(&mut *tx.statement("UPDATE refunds due")).await
+pub(crate) async fn take_due(tx: &mut Tx, limit: i64, provider: &str) -> Result<Vec<Due>, sqlx::Error> {
+    sqlx::query_as(TAKE_DUE_REFUNDS)
+        .bind(limit)
+        .bind(provider)
+        .fetch_all(&mut *tx.statement("UPDATE refunds due"))
+        .await
+}
+
+/// Gives up the key of a generation; a repeat changes nothing.
+pub(crate) async fn next_generation(tx: &mut Tx, id: Uuid, generation: i32) -> Result<(), sqlx::Error> {
+    sqlx::query(NEXT_GENERATION)
+        .bind(id)
+        .bind(generation)
+        .execute(&mut *tx.statement("UPDATE refunds generation"))
+        .await
+        .map(drop)
+}
+
+/// Asks for a refund so much later.
+pub(crate) async fn put_off(tx: &mut Tx, id: Uuid, by: time::Duration) -> Result<(), sqlx::Error> {
+    sqlx::query(PUT_REFUND_OFF)
+        .bind(id)
+        .bind(by.as_seconds_f64())
+        .execute(&mut *tx.statement("UPDATE refunds put off"))
+        .await
+        .map(drop)
 }
 
 /// Locks a refund's order, its payment, and the refund.

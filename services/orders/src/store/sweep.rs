@@ -6,13 +6,16 @@ use super::order_changes::LockedOrder;
 use crate::domain::OrderId;
 
 rls::statements! {
-    /// An unpaid order whose goods were kept long enough, locked; none that somebody works on. Orders up to `$1` were
-    /// looked at.
+    /// An unpaid order whose goods were kept long enough, locked; none that somebody works on, or whose money is in
+    /// flight: those would take the places of others. Orders up to `$1` were looked at.
     NEXT_OVERDUE =
-        "SELECT o.id, o.user_id, o.cart_token_sha256, o.status, o.total_amount, o.refunded_amount, o.version
+        "SELECT o.id, o.user_id, o.cart_token_sha256, o.coupon_code::text AS coupon_code, o.status,
+                o.total_amount, o.refunded_amount, o.version
            FROM orders o
           WHERE o.id > $1 AND o.status IN ('pending_payment', 'payment_failed')
             AND o.id IN (SELECT r.order_id FROM reservations r WHERE r.state = 'held' AND r.expires_at <= now())
+            AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN
+                            ('created', 'processing', 'requires_action', 'requires_capture', 'succeeded', 'unknown'))
           ORDER BY o.id LIMIT 1
             FOR UPDATE SKIP LOCKED";
 

@@ -1,5 +1,6 @@
 //! Orders that nobody pays in time expire: their goods and their coupon are free again.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rls::{Caller, Class, Tx};
@@ -38,15 +39,24 @@ async fn sweep(shared: &Shared, stop: &CancellationToken) -> Result<(), Error> {
         if stop.is_cancelled() {
             break;
         }
-        let looked = shared
-            .db
-            .run(&Caller::Service, Class::Worker, DEADLINE, move |tx| Box::pin(expire_next(tx, after)));
-        match looked.await?.value {
-            Looked::Nothing => break,
-            Looked::LeftAlone(id) => after = id.get(),
-            Looked::Expired(id) => {
+        let found = Arc::new(OnceLock::new());
+        let finding = Arc::clone(&found);
+        let looked = shared.db.run(&Caller::Service, Class::Worker, DEADLINE, move |tx| {
+            let found = Arc::clone(&finding);
+            Box::pin(async move { expire_next(tx, after, &found).await })
+        });
+        match looked.await.map(|looked| looked.value) {
+            Ok(Looked::Nothing) => break,
+            Ok(Looked::LeftAlone(id)) => after = id.get(),
+            Ok(Looked::Expired(id)) => {
                 shared.timelines.changed(id);
                 after = id.get();
+            }
+            // The next sweep tries that one again; the others do not wait for it.
+            Err(error) => {
+                let Some(id) = found.get().copied() else { return Err(error) };
+                tracing::warn!(order.id = id, %error, "an overdue order was not ended");
+                after = id;
             }
         }
     }
@@ -61,8 +71,9 @@ enum Looked {
     Expired(OrderId),
 }
 
-async fn expire_next(tx: &mut Tx, after: i64) -> Result<Looked, Error> {
+async fn expire_next(tx: &mut Tx, after: i64, found: &OnceLock<i64>) -> Result<Looked, Error> {
     let Some(order) = store::next_overdue(tx, after).await? else { return Ok(Looked::Nothing) };
+    let _first = found.set(order.id);
     let id = OrderId::known(order.id);
     if !store::is_overdue(tx, id).await? {
         return Ok(Looked::LeftAlone(id));

@@ -95,3 +95,26 @@ async fn whoever_pays_while_the_time_ends_has_paid_or_may_not() {
     }
     app.check_books().await;
 }
+
+#[tokio::test]
+async fn many_whose_money_is_in_flight_do_not_stand_in_the_way() {
+    let app = TestApp::start().await;
+    app.shelf(1, 1_000, 1_000).await;
+    app.sql(
+        "INSERT INTO carts (id, user_id, state, expires_at)
+         SELECT gen_random_uuid(), u, 'converted', now() + interval '1 day' FROM generate_series(5001, 5250) u;
+         INSERT INTO orders (number, user_id, cart_id, items_amount, shipping_amount, tax_amount, total_amount,
+                             shipping_service)
+         SELECT concat('T-', user_id), user_id, id, 1000, 0, 0, 1000, 'PAC' FROM carts;
+         INSERT INTO reservations (order_id, variant_id, quantity, expires_at)
+         SELECT id, 1, 0, now() - interval '1 minute' FROM orders;
+         INSERT INTO payments (id, order_id, user_id, attempt, provider, provider_key, method, status, status_rank, amount,
+                               currency, next_check_at)
+         SELECT gen_random_uuid(), id, user_id, 1, 'sandbox', concat('k-', id), 'pix', 'unknown', 1, 1, 'BRL',
+                now() + interval '1 hour' FROM orders",
+    )
+    .await;
+    let overdue = app.order_of(BIA, &[(1, 1)]).await;
+    time_passes(&app).await;
+    app.reaches(overdue.id, "expired").await;
+}

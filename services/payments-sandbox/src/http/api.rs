@@ -11,12 +11,12 @@ use crate::error::Refusal;
 use crate::form::Form;
 use crate::intent::Intent;
 use crate::operation::Operation;
-use crate::sandbox::{Heard, Sandbox};
-use crate::world::{Page, Query};
+use crate::sandbox::{Heard, Sandbox, now_ms};
+use crate::world::{API_VERSION, Page, Query, World};
 
 const KEY_MAX: usize = 255;
 
-/// Proof that the request showed the secret.
+/// Proof that the request showed the secret, and speaks the version that is spoken here.
 #[derive(Debug)]
 pub(super) struct Bearer;
 
@@ -26,8 +26,14 @@ impl FromRequestParts<Sandbox> for Bearer {
     async fn from_request_parts(parts: &mut Parts, sandbox: &Sandbox) -> Result<Self, Refusal> {
         let shown = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         match shown {
-            Some(shown) if sandbox.knows(shown) => Ok(Self),
-            _ => Err(Refusal::unauthorized()),
+            Some(shown) if sandbox.knows(shown) => {}
+            _ => return Err(Refusal::unauthorized()),
+        }
+        match parts.headers.get("stripe-version") {
+            Some(version) if version != API_VERSION => {
+                Err(Refusal::invalid(format!("This sandbox speaks version {API_VERSION} only.")))
+            }
+            _ => Ok(Self),
         }
     }
 }
@@ -119,7 +125,11 @@ pub(super) async fn search_intents(
     form.only(&["limit", "page", "query"])?;
     let query = Query::parse(form.get("query").ok_or_else(|| Refusal::missing("query"))?)?;
     let page = Page::parse(&form)?;
-    Ok(sandbox.get("search", |world| world.search_intents(&query, &page, rendered(&form))).await)
+    let search = |world: &World| {
+        let indexed_until = now_ms().saturating_sub_unsigned(world.knobs.search_lag_ms).div_euclid(1000);
+        world.search_intents(&query, &page, indexed_until, rendered(&form))
+    };
+    Ok(sandbox.get("search", search).await)
 }
 
 pub(super) async fn charge(_: Bearer, State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Heard {

@@ -91,6 +91,17 @@ pub(super) async fn dispute(
     Ok(found(&intent.json()))
 }
 
+/// The buyer's bank sends a refund back.
+pub(super) async fn refund_fails(
+    State(sandbox): State<Sandbox>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let owner = sandbox.world().intent_of_refund(&id).map(str::to_owned);
+    let owner = owner.ok_or_else(|| Refusal::no_such("refund", "id", &id))?;
+    let intent = sandbox.happen(&owner, |intent, _| intent.refund_failed(&id))?;
+    Ok(found(&intent.json()))
+}
+
 pub(super) async fn live() -> Response {
     found(&json!({ "status": "live" }))
 }

@@ -132,6 +132,22 @@ impl Intent {
         Ok((refund, facts))
     }
 
+    /// The money of a refund came back: the buyer's bank did not take it, which may be known days later.
+    pub(crate) fn refund_failed(&mut self, id: &str) -> Result<Vec<Fact>, Refusal> {
+        let found =
+            self.refunds.iter().position(|refund| refund.id == id && refund.state != RefundState::Failed);
+        let Some(index) = found else {
+            return Err(Refusal::unexpected_state(
+                "refund_unexpected_state",
+                format!("Refund {id} has failed already."),
+                self.json(),
+            ));
+        };
+        self.refunds[index].state = RefundState::Failed;
+        let refund = &self.refunds[index];
+        Ok(vec![self.refund_fact("refund.failed", refund), self.refund_fact("charge.refund.updated", refund)])
+    }
+
     /// Pending refunds have arrived.
     pub(crate) fn settle_refunds(&mut self) -> Vec<Fact> {
         let pending: Vec<usize> = (0..self.refunds.len())

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::intent::{Act, Fact, new_id};
 
-/// The version whose shapes are spoken.
-pub(crate) const API_VERSION: &str = "2025-06-30.basil";
+/// The version whose shapes are spoken, and the only one: who asks for another one is refused.
+pub(crate) const API_VERSION: &str = "2024-06-20";
 
 /// More than anybody looks back; afterwards the oldest is forgotten.
 const EVENTS_MAX: usize = 100_000;

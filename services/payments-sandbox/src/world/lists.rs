@@ -9,6 +9,7 @@ use crate::intent::Intent;
 
 const PAGE_DEFAULT: i64 = 10;
 const PAGE_MAX: i64 = 100;
+const CLOCK_MAY_GO_BACK_S: i64 = 60;
 
 /// Which part of a list.
 #[derive(Clone, Debug)]
@@ -44,6 +45,11 @@ impl Page {
             from: form.integer("created[gte]")?.max(above),
             until: [form.integer("created[lte]")?, below].into_iter().flatten().min(),
         })
+    }
+
+    /// Whether what is older than something made at `created` may be on the page.
+    fn may_precede(&self, created: i64) -> bool {
+        self.from.is_none_or(|from| created >= from - CLOCK_MAY_GO_BACK_S)
     }
 
     fn holds(&self, created: i64) -> bool {
@@ -101,29 +107,35 @@ impl World {
     pub(crate) fn list_intents(&self, page: &Page, render: fn(&Intent) -> Value) -> Result<Value, Refusal> {
         let before = self.place_of(page)?;
         let newest_first = self.intents.range(..before).rev().map(|(_, intent)| intent);
+        // Clocks that were set back are no reason to look through everything.
+        let newest_first = newest_first.take_while(|intent| page.may_precede(intent.created));
         let (data, has_more) = taken(newest_first.filter(|intent| page.holds(intent.created)), page.limit);
         let data: Vec<Value> = data.into_iter().map(render).collect();
         Ok(json!({ "object": "list", "url": "/v1/payment_intents", "has_more": has_more, "data": data }))
     }
 
     /// `GET /v1/payment_intents/search`.
+    ///
+    /// Intents made after `indexed_until` are not found yet.
     pub(crate) fn search_intents(
         &self,
         query: &Query,
         page: &Page,
+        indexed_until: i64,
         render: fn(&Intent) -> Value,
     ) -> Result<Value, Refusal> {
         let before = self.place_of(page)?;
+        let is_found = |intent: &Intent| intent.created <= indexed_until && query.holds(intent);
         let (found, has_more) = match query.order_id() {
             Some(order) => {
                 let serials = self.by_order.get(order).map_or(&[][..], Vec::as_slice);
                 let intents = serials.iter().rev().filter(|serial| **serial < before);
                 let intents = intents.filter_map(|serial| self.intents.get(serial));
-                taken(intents.filter(|intent| query.holds(intent)), page.limit)
+                taken(intents.filter(|intent| is_found(intent)), page.limit)
             }
             None => {
                 let intents = self.intents.range(..before).rev().map(|(_, intent)| intent);
-                taken(intents.filter(|intent| query.holds(intent)), page.limit)
+                taken(intents.filter(|intent| is_found(intent)), page.limit)
             }
         };
         let next = found.last().filter(|_| has_more).map(|intent| &intent.id);
@@ -161,6 +173,12 @@ impl World {
     pub(crate) fn refund(&self, id: &str) -> Option<Value> {
         let owner = self.intents.get(self.refund_orders.get(&self.refund_place(id)?)?)?;
         owner.refunds.iter().find(|refund| refund.id == id).map(|refund| refund.json(owner))
+    }
+
+    /// The intent that a refund belongs to.
+    pub(crate) fn intent_of_refund(&self, id: &str) -> Option<&str> {
+        let owner = self.refund_orders.get(&self.refund_place(id)?)?;
+        self.intents.get(owner).map(|intent| intent.id.as_str())
     }
 
     fn refund_place(&self, id: &str) -> Option<u64> {

@@ -93,3 +93,30 @@ async fn a_holder_disputes_and_the_end_is_told() {
     let happened = sandbox.happened("21").await;
     assert_eq!(happened[happened.len() - 2..], ["charge.dispute.created", "charge.dispute.closed"]);
 }
+
+#[tokio::test]
+async fn a_refund_comes_back_once() {
+    let sandbox = TestSandbox::start().await;
+    let id = sandbox.paid("22").await;
+    let refund = sandbox.post("/v1/refunds", None, &[("payment_intent", &id)]).await.id();
+    let fails = format!("/__sandbox/refunds/{refund}/fail");
+    assert_eq!(sandbox.post(&fails, None, &[]).await.status, 200);
+    assert_eq!(sandbox.post(&fails, None, &[]).await.status, 400);
+    assert_eq!(sandbox.get(&format!("/v1/refunds/{refund}")).await.text_at("/status"), "failed");
+    assert!(sandbox.happened("22").await.contains(&"refund.failed".to_owned()));
+    assert_eq!(sandbox.post("/__sandbox/refunds/re_nobody/fail", None, &[]).await.status, 404);
+}
+
+#[tokio::test]
+async fn refunds_are_refused_as_they_are_told_to_be() {
+    let sandbox = TestSandbox::start().await;
+    let id = sandbox.paid("23").await;
+    sandbox.configure(json!({ "refund_refusal": "balance_insufficient" })).await;
+    let form = [("payment_intent", id.as_str())];
+    let refused = sandbox.post("/v1/refunds", Some("k"), &form).await;
+    assert_eq!((refused.status, refused.text_at("/error/code").as_str()), (400, "balance_insufficient"));
+    sandbox.configure(json!({})).await;
+    let again = sandbox.post("/v1/refunds", Some("k"), &form).await;
+    assert_eq!((again.status, again.replayed), (400, true), "the key remembers");
+    assert_eq!(sandbox.post("/v1/refunds", Some("k:1"), &form).await.status, 200);
+}

@@ -32,7 +32,7 @@ impl Answer {
         }
         self.object::<objects::PaymentIntent>()?
             .read()
-            .ok_or(CallError::Unclear("an intent of no known state"))
+            .ok_or(CallError::Puzzling("an intent of no known state"))
     }
 
     pub(super) fn refund(self) -> Result<ProviderRefund, CallError> {
@@ -42,7 +42,7 @@ impl Answer {
     pub(super) fn refunds(self) -> Result<Vec<ProviderRefund>, CallError> {
         let list = self.object::<objects::List<objects::Refund>>()?;
         if list.has_more {
-            return Err(CallError::Unclear("more refunds than an intent can have"));
+            return Err(CallError::Puzzling("more refunds than an intent can have"));
         }
         Ok(list.data.into_iter().map(objects::Refund::read).collect())
     }
@@ -51,7 +51,7 @@ impl Answer {
         let list = self.object::<objects::List<objects::PaymentIntent>>()?;
         let intents = list.data.into_iter().map(objects::PaymentIntent::read);
         let intents = intents.collect::<Option<_>>();
-        let intents = intents.ok_or(CallError::Unclear("an intent of no known state"))?;
+        let intents = intents.ok_or(CallError::Puzzling("an intent of no known state"))?;
         Ok(Page { intents, more: list.has_more })
     }
 
@@ -61,9 +61,9 @@ impl Answer {
         let Some(intent) = error.payment_intent else {
             return Err(CallError::Refused { code: clean(&code) });
         };
-        let mut intent = intent.read().ok_or(CallError::Unclear("an intent of no known state"))?;
+        let mut intent = intent.read().ok_or(CallError::Puzzling("an intent of no known state"))?;
         if intent.status != Status::Failed {
-            return Err(CallError::Unclear("a decline of an intent that has not failed"));
+            return Err(CallError::Puzzling("a decline of an intent that has not failed"));
         }
         intent.failure = Some(Failure::declined(&code));
         Ok(intent)
@@ -72,7 +72,7 @@ impl Answer {
     fn object<T: DeserializeOwned>(&self) -> Result<T, CallError> {
         if self.status.is_success() {
             return serde_json::from_slice(&self.body)
-                .map_err(|_unreadable| CallError::Unclear("the answer cannot be read"));
+                .map_err(|_unreadable| CallError::Puzzling("the answer cannot be read"));
         }
         Err(self.refusal())
     }
@@ -82,7 +82,7 @@ impl Answer {
             // A refused bearer says nothing of what an accepted one has done.
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 tracing::error!(status = self.status.as_u16(), "the payment provider does not know us");
-                CallError::Unclear("the provider does not know us")
+                CallError::Puzzling("the provider does not know us")
             }
             StatusCode::TOO_MANY_REQUESTS => {
                 CallError::Limited { retry_after: self.retry_after.unwrap_or(PATIENCE) }
@@ -95,12 +95,12 @@ impl Answer {
                     // The same key for something else: ours is a bug, and what the key did is not known.
                     "idempotency_error" => {
                         tracing::error!("the payment provider saw one key with two requests");
-                        CallError::Unclear("one key with two requests")
+                        CallError::Puzzling("one key with two requests")
                     }
                     "invalid_request_error" | "card_error" => {
                         CallError::Refused { code: clean(&error.code.unwrap_or_default()) }
                     }
-                    _ => CallError::Unclear("an error of no known kind"),
+                    _ => CallError::Puzzling("an error of no known kind"),
                 }
             }
             _ => CallError::Unclear("an error of the provider's"),
@@ -151,14 +151,15 @@ mod tests {
         for (status, body) in [
             (200, "{"),
             (200, r#"{"id":"pi_1","status":"dancing","amount":5,"currency":"brl"}"#),
-            (302, ""),
             (400, "<html>"),
             (400, r#"{"error":{"type":"idempotency_error"}}"#),
             (401, invalid),
             (403, invalid),
-            (500, ""),
-            (502, "<html>"),
         ] {
+            let error = answer(status, false, body).intent().expect_err("no proof");
+            assert!(matches!(error, CallError::Puzzling(_)), "{status} {body}: {error}");
+        }
+        for (status, body) in [(302, ""), (500, ""), (502, "<html>")] {
             let error = answer(status, false, body).intent().expect_err("no proof");
             assert!(matches!(error, CallError::Unclear(_)), "{status} {body}: {error}");
         }

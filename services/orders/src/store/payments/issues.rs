@@ -4,10 +4,10 @@ use rls::Tx;
 use uuid::Uuid;
 
 rls::statements! {
-    /// Something for a person, once per kind and reference; nothing when it is known already.
+    /// Something for a person, once per kind and reference; nothing when it is known already and not dealt with yet.
     RAISE =
         "INSERT INTO payment_issues (kind, order_id, payment_id, ref, detail) VALUES ($1, $2, $3, $4, left($5, 1000))
-         ON CONFLICT (kind, ref) DO NOTHING";
+         ON CONFLICT (kind, ref) WHERE resolved_at IS NULL DO NOTHING";
 }
 
 /// Something for a person.

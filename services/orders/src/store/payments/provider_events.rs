@@ -19,18 +19,23 @@ rls::statements! {
              UPDATE payment_events e SET attempts = e.attempts + 1, next_try_at = now() + interval '20 seconds'
               WHERE (e.provider, e.event_id) IN (
                         SELECT d.provider, d.event_id FROM payment_events d
-                         WHERE d.processed_at IS NULL AND d.next_try_at <= now()
+                         WHERE d.processed_at IS NULL AND d.next_try_at <= now() AND d.provider = $2
                          ORDER BY d.next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-          RETURNING e.provider, e.event_id, e.type, e.provider_ref, e.payload, e.attempts)
+          RETURNING e.provider, e.event_id, e.type, e.provider_ref, e.payload, e.attempts, e.failures,
+                    e.received_at)
          SELECT t.provider, t.event_id, t.type AS kind, t.provider_ref, t.payload, t.attempts,
+                t.failures, t.received_at < now() - interval '1 day' AS is_old,
                 p.id AS payment_id, p.order_id, p.amount, p.currency, p.status, p.provider_ref AS known_ref, p.checks,
                 p.created_at > now() - interval '3 seconds' AS is_under_way
            FROM taken t
            LEFT JOIN LATERAL (
-                (SELECT x.* FROM payments x WHERE x.provider = t.provider AND x.provider_ref = t.provider_ref)
-                UNION ALL
-                (SELECT x.* FROM payments x WHERE x.id = (t.payload ->> 'payment_id')::uuid)
-                LIMIT 1) p ON true";
+                SELECT * FROM (
+                    SELECT x.*, 1 AS choice FROM payments x
+                     WHERE x.provider = t.provider AND x.provider_ref = t.provider_ref
+                    UNION ALL
+                    SELECT x.*, 2 FROM payments x
+                     WHERE x.provider = t.provider AND x.id = (t.payload ->> 'payment_id')::uuid) known
+                 ORDER BY known.choice LIMIT 1) p ON true";
 
     /// What became of some events.
     END_EVENTS =
@@ -46,7 +51,14 @@ rls::statements! {
 
     /// Tries some events again in a minute (S170).
     RETRY_EVENTS =
-        "UPDATE payment_events e SET next_try_at = now() + interval '1 minute'
+        "UPDATE payment_events e SET attempts = e.attempts - 1, failures = e.failures + 1,
+                                     next_try_at = now() + interval '1 minute'
+           FROM unnest($1::text[], $2::text[]) AS o (provider, event_id)
+          WHERE e.provider = o.provider AND e.event_id = o.event_id AND e.processed_at IS NULL";
+
+    /// The same of events that could not even be tried, because the provider or the database was away.
+    WAIT_FOR_PROVIDER =
+        "UPDATE payment_events e SET attempts = e.attempts - 1, next_try_at = now() + interval '1 minute'
            FROM unnest($1::text[], $2::text[]) AS o (provider, event_id)
           WHERE e.provider = o.provider AND e.event_id = o.event_id AND e.processed_at IS NULL";
 }
@@ -60,8 +72,12 @@ pub(crate) struct Kept {
     /// The intent that it is about.
     pub(crate) provider_ref: Option<String>,
     pub(crate) payload: serde_json::Value,
-    /// This one included.
+    /// Times that it was taken and never came back, this one included: it may be what ends processes.
     pub(crate) attempts: i32,
+    /// Times that it could not be worked through.
+    pub(crate) failures: i32,
+    /// Nobody waits for it any longer.
+    pub(crate) is_old: bool,
     /// The payment that it is about; what follows is of that, and there when this is.
     pub(crate) payment_id: Option<Uuid>,
     pub(crate) order_id: Option<i64>,
@@ -89,8 +105,12 @@ pub(crate) async fn keep(tx: &mut Tx, provider: &str, event: &ProviderEvent) -> 
 }
 
 /// Takes up to `limit` events that are due.
-pub(crate) async fn take(tx: &mut Tx, limit: i64) -> Result<Vec<Kept>, sqlx::Error> {
-    sqlx::query_as(TAKE_EVENTS).bind(limit).fetch_all(&mut *tx.statement("UPDATE payment_events due")).await
+pub(crate) async fn take(tx: &mut Tx, limit: i64, provider: &str) -> Result<Vec<Kept>, sqlx::Error> {
+    sqlx::query_as(TAKE_EVENTS)
+        .bind(limit)
+        .bind(provider)
+        .fetch_all(&mut *tx.statement("UPDATE payment_events due"))
+        .await
 }
 
 /// Ends the work of some events: each with what became of it.
@@ -112,6 +132,11 @@ pub(crate) async fn wait_with(tx: &mut Tx, events: &[Kept]) -> Result<(), sqlx::
 /// Tries some events again in a minute.
 pub(crate) async fn retry(tx: &mut Tx, events: &[Kept]) -> Result<(), sqlx::Error> {
     put_off(tx, events, RETRY_EVENTS, "UPDATE payment_events retry").await
+}
+
+/// Tries some events again in a minute, which were not tried now.
+pub(crate) async fn wait_for_provider(tx: &mut Tx, events: &[Kept]) -> Result<(), sqlx::Error> {
+    put_off(tx, events, WAIT_FOR_PROVIDER, "UPDATE payment_events wait").await
 }
 
 async fn put_off(

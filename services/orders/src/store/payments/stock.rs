@@ -35,6 +35,9 @@ rls::statements! {
                    FROM order_items i WHERE i.order_id = $1 AND i.cancelled < i.quantity) i,
                 LATERAL reserve_if_there($1, i.variants, i.quantities, make_interval(secs => $2::double precision)) c";
 
+    /// Uses up once more the coupon of an order that expired; says whether the order may have it.
+    REDEEM_AGAIN = "SELECT redeem_again($1)";
+
     /// Gives the coupon of an order that came to nothing back.
     GIVE_COUPON_BACK = "SELECT unredeem($1)";
 }
@@ -106,6 +109,11 @@ pub(crate) async fn reserve_again(
         return Ok(None);
     }
     Ok(Some(reserved.into_iter().filter_map(Taken::change).collect()))
+}
+
+/// Uses an order's coupon up once more; `false` when somebody else has it now. Nothing to do without a coupon.
+pub(crate) async fn redeem_again(tx: &mut Tx, order_id: i64) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(REDEEM_AGAIN).bind(order_id).fetch_one(&mut *tx.statement("SELECT redeem again")).await
 }
 
 /// Gives an order's coupon back.

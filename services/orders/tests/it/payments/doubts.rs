@@ -160,16 +160,59 @@ async fn what_a_dead_process_began_another_one_ends() {
 }
 
 #[tokio::test]
-async fn an_attempt_of_yesterday_is_left_to_people() {
+async fn an_attempt_of_yesterday_is_left_to_people_until_the_provider_says_what_became_of_it() {
     let app = TestApp::start().await;
     app.shelf(1, 1_500, 10).await;
     let order = app.order_of(ANA, &[(1, 1)]).await;
-    app.provider_is(json!({ "latency": { "kind": "hang" } })).await;
+    app.provider_is(faults("reset_connection", 1)).await;
     let answer = app.pay(ANA, card(order.id, "pm_card_visa")).await.unwrap();
     assert_eq!(answer.payment.unwrap().status, "unknown");
-    app.sql("UPDATE payments SET created_at = now() - interval '23 hours 1 minute', next_check_at = now()")
+    app.sql("UPDATE payments SET created_at = now() - interval '23 hours 10 minutes', next_check_at = now()")
         .await;
     app.becomes("SELECT string_agg(kind, ' ') FROM payment_issues", "payment_unsettled").await;
     assert_eq!(app.attempt_of(order.id).await, "unknown");
     assert_eq!(refusal(app.pay(ANA, card(order.id, "pm_card_visa")).await).1, "payment_in_flight");
+
+    // It is looked for, and never asked for again: its key may be forgotten.
+    app.provider_is(json!({})).await;
+    app.sql("UPDATE payments SET next_check_at = now()").await;
+    app.attempt_becomes(order.id, "failed").await;
+    assert_eq!(app.seen(ANA, order.id).await.status, "payment_failed");
+    assert!(app.events_of(order.id).await.is_empty(), "the provider never heard of it");
+}
+
+#[tokio::test]
+async fn what_a_search_does_not_find_yet_the_list_does() {
+    let app = TestApp::start().await;
+    app.shelf(1, 1_500, 10).await;
+    app.provider_is(json!({ "search_lag_ms": 60_000 })).await;
+    let order = app.order_of(ANA, &[(1, 1)]).await;
+    let answer = app.pay(ANA, card(order.id, "pm_sandbox_500_after_charge")).await.unwrap();
+    assert_eq!(answer.payment.unwrap().status, "unknown");
+    app.attempt_becomes(order.id, "succeeded").await;
+    assert_eq!(app.ledger(order.id).await.captures, [order.total_amount]);
+    app.check_books().await;
+}
+
+#[tokio::test]
+async fn who_was_answered_before_is_told_the_same_while_the_provider_is_away() {
+    let app = TestApp::start().await;
+    app.shelf(1, 1_500, 100).await;
+    let order = app.order_of(ANA, &[(1, 1)]).await;
+    let ask = async || {
+        let request = app.keyed(ANA, card(order.id, "pm_card_visa"), &route(order.id), "k-1");
+        app.checkouts.clone().pay(request).await
+    };
+    let first = ask().await.unwrap().into_inner();
+    app.provider_is(faults("reset_connection", 1)).await;
+    for user in 100..120 {
+        let other = app.order_of(Who::User(user), &[(1, 1)]).await;
+        let Err(refused) = app.pay(Who::User(user), card(other.id, "pm_card_visa")).await else { continue };
+        assert_eq!(refusal::<()>(Err(refused)).1, "payments_unavailable");
+        let again = ask().await.unwrap();
+        assert_eq!(again.metadata().get("mc-idempotent-replayed").unwrap(), "true");
+        assert_eq!(again.into_inner().payment, first.payment);
+        return;
+    }
+    panic!("the breaker never opened");
 }

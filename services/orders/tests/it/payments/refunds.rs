@@ -26,6 +26,8 @@ async fn all_of_it_goes_back_once() {
     let total = order.total_amount;
     assert_eq!(app.ledger(order.id).await, Ledger { captures: vec![total], refunds: vec![total] });
     assert_eq!(app.booked(order.id).await, format!("authorize {total}, capture {total}, refund {total}"));
+    assert_eq!(app.stock(1).await, (10, 0), "what nobody will send off is for sale again");
+    assert_eq!(app.seen(ANA, order.id).await.items[0].cancelled, 2);
     let again = refusal(app.refunded(order.id, None).await);
     assert_eq!((again.0, again.1.as_str()), (Code::Aborted, "illegal_transition"));
     let said =
@@ -160,5 +162,123 @@ async fn a_cancelled_order_gets_its_money_back() {
     app.reaches(order.id, "refunded").await;
     assert_eq!(app.ledger(order.id).await.refunds, [1_500, order.total_amount - 1_500]);
     assert_eq!(app.stock(1).await, (10, 0));
+    app.check_books().await;
+}
+
+#[tokio::test]
+async fn two_that_ask_for_a_refund_by_the_next_key_make_one() {
+    let app = TestApp::start().await;
+    app.shelf(1, 1_500, 10).await;
+    let order = app.paid(ANA, &[(1, 1)]).await;
+    app.provider_is(super::faults("before_effect", 1)).await;
+    app.refunded(order.id, Some(500)).await.unwrap();
+    app.becomes("SELECT max(checks) > 0 FROM refunds", "true").await;
+    app.sql("UPDATE refunds SET checks = 1, next_check_at = now() + interval '1 hour'").await;
+    assert_eq!(app.value("SELECT generation FROM refunds").await, "0");
+
+    // Another process found the first key burned too, and is late with the next one.
+    app.provider_is(json!({ "latency": { "kind": "fixed", "ms": 4_000 } })).await;
+    let key = app.value("SELECT concat(provider_key, ':1') FROM refunds").await;
+    let form = [
+        ("payment_intent", app.intent_of(order.id).await),
+        ("amount", "500".to_owned()),
+        ("reason", "requested_by_customer".to_owned()),
+        ("metadata[order_id]", order.id.to_string()),
+        ("metadata[payment_id]", app.value("SELECT payment_id FROM refunds").await),
+        ("metadata[refund_id]", app.value("SELECT id FROM refunds").await),
+    ];
+    let asked = reqwest::Client::new()
+        .post(format!("{}/v1/refunds", app.sandbox))
+        .bearer_auth(crate::app::PAYMENTS_SECRET)
+        .header("idempotency-key", key)
+        .form(&form);
+    let late = tokio::spawn(asked.try_clone().unwrap().send());
+    testkit::eventually(super::SETTLED_WITHIN, "the key is in use", async || {
+        let again = asked.try_clone().unwrap().timeout(std::time::Duration::from_millis(300)).send().await;
+        again.is_ok_and(|again| again.status() == 409).then_some(())
+    })
+    .await;
+    app.provider_is(json!({})).await;
+    app.sql("UPDATE refunds SET next_check_at = now()").await;
+    app.becomes("SELECT generation FROM refunds", "1").await;
+    assert!(late.await.unwrap().unwrap().status().is_success());
+    app.becomes("SELECT status FROM refunds", "succeeded").await;
+    assert_eq!(app.ledger(order.id).await.refunds, [500]);
+    assert_eq!(app.issues().await, "");
+}
+
+#[tokio::test]
+async fn a_refund_that_comes_back_days_later_is_left_to_people() {
+    let app = TestApp::start().await;
+    app.shelf(1, 1_500, 10).await;
+    let order = app.paid(ANA, &[(1, 1)]).await;
+    app.refunded(order.id, None).await.unwrap();
+    app.reaches(order.id, "refunded").await;
+    let refund = app.value("SELECT provider_ref FROM refunds").await;
+    app.happens(&format!("refunds/{refund}/fail")).await;
+    for event in app.events_of(order.id).await {
+        app.told(&event).await.unwrap();
+    }
+    app.becomes("SELECT string_agg(kind, ' ') FROM payment_issues", "refund_failed_late").await;
+    // Somebody dealt with it; should it be told again, it is news again.
+    app.sql("UPDATE payment_issues SET resolved_at = now(); UPDATE payment_events SET processed_at = NULL")
+        .await;
+    app.becomes("SELECT count(*) FROM payment_issues", "2").await;
+}
+
+#[tokio::test]
+async fn a_refund_that_the_provider_cannot_make_now_stays_promised() {
+    let app = TestApp::start().await;
+    app.shelf(1, 1_500, 10).await;
+    let order = app.paid(ANA, &[(1, 1)]).await;
+    app.provider_is(json!({ "refund_refusal": "balance_insufficient" })).await;
+    app.refunded(order.id, Some(500)).await.unwrap();
+    app.becomes("SELECT generation FROM refunds", "1").await;
+    assert_eq!(app.issues().await, "refund_refused");
+    let waits =
+        app.value("SELECT concat(status, ' ', next_check_at > now() + interval '5 minutes') FROM refunds");
+    assert_eq!(waits.await, "pending t");
+    app.provider_is(json!({})).await;
+    app.sql("UPDATE refunds SET next_check_at = now()").await;
+    app.becomes("SELECT status FROM refunds", "succeeded").await;
+    assert_eq!(app.ledger(order.id).await.refunds, [500]);
+    app.check_books().await;
+}
+
+#[tokio::test]
+async fn units_that_were_refunded_before_do_not_keep_an_order_from_being_cancelled() {
+    let app = TestApp::start().await;
+    app.shelf(1, 1_500, 10).await;
+    let order = app.paid(ANA, &[(1, 3)]).await;
+    let request = RefundOrderRequest {
+        order_id: order.id,
+        amount: Some(1_500),
+        reason: "one was broken".to_owned(),
+        lines: vec![units(1, 1)],
+    };
+    app.refund_order(STAFF, request).await.unwrap();
+    app.becomes(&format!("SELECT refunded_amount FROM orders WHERE id = {}", order.id), "1500").await;
+    app.cancel_order(ANA, crate::buying::whole(order.id)).await.unwrap();
+    app.reaches(order.id, "refunded").await;
+    assert_eq!(app.ledger(order.id).await.refunds, [1_500, order.total_amount - 1_500]);
+    assert_eq!(app.seen(ANA, order.id).await.items[0].refunded, 3);
+    assert_eq!(app.stock(1).await, (10, 0));
+    app.check_books().await;
+}
+
+#[tokio::test]
+async fn an_order_on_its_way_is_refunded_when_it_arrives() {
+    let app = TestApp::start().await;
+    app.shelf(1, 1_500, 10).await;
+    let order = app.paid(ANA, &[(1, 1)]).await;
+    for status in ["processing", "shipped"] {
+        app.moved(order.id, status).await;
+    }
+    app.refunded(order.id, None).await.unwrap();
+    let all = order.total_amount.to_string();
+    app.becomes(&format!("SELECT refunded_amount FROM orders WHERE id = {}", order.id), &all).await;
+    assert_eq!(app.seen(ANA, order.id).await.status, "shipped");
+    app.moved(order.id, "delivered").await;
+    assert_eq!(app.seen(ANA, order.id).await.status, "refunded");
     app.check_books().await;
 }

@@ -141,11 +141,13 @@ async fn an_event_is_tried_four_times_and_then_left_to_people() {
     app.shelf(1, 1_500, 10).await;
     let order = app.order_of(ANA, &[(1, 1)]).await;
     app.pay(ANA, pix(order.id)).await.unwrap();
-    let event = app.events_of(order.id).await.pop().unwrap();
-    app.provider_is(super::faults("reset_connection", 1)).await;
+    // The provider does not know the intent that it tells of.
+    app.sql("UPDATE payments SET provider_ref = 'pi_gone', next_check_at = now() + interval '1 hour'").await;
+    let mut event = app.events_of(order.id).await.pop().unwrap();
+    event["data"]["object"]["id"] = json!("pi_gone");
     app.told(&event).await.unwrap();
-    for tries in 1..=3 {
-        app.becomes("SELECT attempts FROM payment_events WHERE processed_at IS NULL", &tries.to_string())
+    for failures in 1..=3 {
+        app.becomes("SELECT failures FROM payment_events WHERE processed_at IS NULL", &failures.to_string())
             .await;
         let wait = app.value("SELECT next_try_at > now() + interval '30 seconds' FROM payment_events").await;
         assert_eq!(wait, "true");
@@ -153,4 +155,50 @@ async fn an_event_is_tried_four_times_and_then_left_to_people() {
     }
     app.becomes("SELECT outcome FROM payment_events", "given_up").await;
     assert_eq!(app.issues().await, "event_unworkable");
+}
+
+#[tokio::test]
+async fn an_event_waits_for_a_provider_that_is_away() {
+    let app = TestApp::start().await;
+    app.shelf(1, 1_500, 10).await;
+    let order = app.order_of(ANA, &[(1, 1)]).await;
+    app.pay(ANA, pix(order.id)).await.unwrap();
+    let event = app.events_of(order.id).await.pop().unwrap();
+    app.provider_is(super::faults("reset_connection", 1)).await;
+    app.told(&event).await.unwrap();
+    for _ in 0..5 {
+        app.becomes("SELECT next_try_at > now() + interval '30 seconds' FROM payment_events", "true").await;
+        app.sql("UPDATE payment_events SET next_try_at = now()").await;
+    }
+    let counted = app.value("SELECT concat(failures, ' ', processed_at) FROM payment_events").await;
+    assert_eq!(counted, "0 ");
+    app.provider_is(json!({})).await;
+    app.becomes("SELECT count(*) FROM payment_events WHERE next_try_at > now()", "1").await;
+    app.sql("UPDATE payment_events SET next_try_at = now()").await;
+    app.becomes("SELECT outcome FROM payment_events", "applied").await;
+    assert_eq!(app.issues().await, "");
+}
+
+#[tokio::test]
+async fn an_authorisation_of_an_attempt_that_is_over_is_given_up_however_long_it_takes() {
+    let app = TestApp::start().await;
+    app.shelf(1, 1_500, 10).await;
+    let order = app.order_of(ANA, &[(1, 1)]).await;
+    app.pay(ANA, card(order.id, "pm_card_authenticationRequired")).await.unwrap();
+    let intent = app.intent_of(order.id).await;
+    app.sql("UPDATE payments SET status = 'failed', status_rank = 9").await;
+    app.happens(&format!("3ds/{intent}/approve")).await;
+    let is_of = |event: &serde_json::Value, kind: &str| event["type"] == kind;
+    let events = app.events_of(order.id).await;
+    let event = events.iter().find(|event| is_of(event, "payment_intent.amount_capturable_updated")).unwrap();
+    // Nothing can be changed at the provider, and the key remembers that.
+    app.provider_is(super::faults("before_effect", 1)).await;
+    app.told(event).await.unwrap();
+    app.becomes("SELECT next_try_at > now() + interval '30 seconds' FROM payment_events", "true").await;
+    assert_eq!(app.value("SELECT processed_at FROM payment_events").await, "");
+    app.provider_is(json!({})).await;
+    app.sql("UPDATE payment_events SET next_try_at = now()").await;
+    app.becomes("SELECT outcome FROM payment_events", "applied").await;
+    let events = app.events_of(order.id).await;
+    assert!(events.iter().any(|event| is_of(event, "payment_intent.canceled")), "{events:?}");
 }
