@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::client::{Ask, Client};
-use crate::history::History;
+use crate::history::{History, Unanswered};
 use crate::invariants::CHECKED;
 use crate::provider::{self, Action};
 use crate::system::{Database, System};
@@ -17,6 +17,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// Background work is tried again after a minute (S170): so long, and a look, waits what a killed process had taken.
 const TRIED_AGAIN_WITHIN: Duration = Duration::from_secs(75);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+const ASKING_AT_ONCE: usize = 8;
 
 /// Waits until nothing is under way, once all faults are undone; the error names what still is.
 ///
@@ -25,11 +26,9 @@ pub(crate) async fn wait(system: &Arc<System>, history: &Arc<History>, seed: u64
     provider::set_mood(system, None, seed).await?;
     system.wait_until_ready().await?;
     let begun = Instant::now();
-    send_waiting_away(system).await?;
-    until_finished(system, "settling").await?;
-    history.note(format!("settled after {:.1} s", begun.elapsed().as_secs_f64()));
+    let last = until_finished(system, "settling").await?;
+    history.note(format!("settled after {:.1} s, at last {last}", begun.elapsed().as_secs_f64()));
     if ask_again(system, history).await {
-        send_waiting_away(system).await?;
         until_finished(system, "answering").await?;
     }
     let begun = Instant::now();
@@ -44,11 +43,15 @@ pub(crate) async fn wait(system: &Arc<System>, history: &Arc<History>, seed: u64
     Ok(())
 }
 
-async fn until_finished(system: &System, step: &str) -> Result<()> {
+/// Answers what was finished last.
+async fn until_finished(system: &System, step: &str) -> Result<String> {
     let begun = Instant::now();
+    let mut last = "nothing".to_owned();
     loop {
-        let busy = match under_way(system, step).await {
-            Ok(busy) if busy.is_empty() => return Ok(()),
+        // Those whose payment begins only now, since somebody was asked what became of it, do not show up either.
+        let sent_away = send_waiting_away(system).await;
+        let busy = match sent_away.and(under_way(system, step).await) {
+            Ok(busy) if busy.is_empty() => return Ok(last),
             Ok(busy) => busy,
             // A server that has just come back may need a moment.
             Err(error) => vec![Busy { within: WITHIN, what: format!("{error:#}") }],
@@ -57,6 +60,7 @@ async fn until_finished(system: &System, step: &str) -> Result<()> {
             busy.iter().filter(|busy| begun.elapsed() > busy.within).map(|busy| busy.what.as_str()).collect();
         let after = begun.elapsed().as_secs();
         ensure!(late.is_empty(), "not quiet {after} s after all faults ({step}): {}", late.join("; "));
+        last = busy.into_iter().map(|busy| busy.what).collect::<Vec<_>>().join("; ");
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
@@ -70,26 +74,30 @@ struct Busy {
 /// Whoever has heard nothing under a key asks again under it, and must be answered. Answers whether anybody did.
 async fn ask_again(system: &Arc<System>, history: &Arc<History>) -> bool {
     let unanswered = std::mem::take(&mut history.lock().unanswered);
-    for left in &unanswered {
-        let mut client = Client::back(left, system, history);
-        let mut ask = Ask::post(left.kind, &left.path, left.body.clone());
-        ask.method = left.method.clone();
-        ask.key = Some(left.key.clone());
-        let deadline = Instant::now() + TRIED_AGAIN_WITHIN;
-        let mut reply = client.ask_surely(ask.clone()).await;
-        while !reply.is_an_answer() && Instant::now() < deadline {
-            reply = client.ask_surely(ask.clone()).await;
-        }
-        if !reply.is_an_answer() {
-            let (kind, key, status) = (left.kind, &left.key, reply.status);
-            history.violation(format!("{kind} under {key} is never answered: {status} {}", reply.code()));
-        }
-    }
+    let count = unanswered.len();
+    let asking = unanswered.into_iter().map(|left| insist(left, system, history));
+    stream::iter(asking).buffer_unordered(ASKING_AT_ONCE).collect::<()>().await;
     history.lock().unanswered.clear();
-    if !unanswered.is_empty() {
-        history.note(format!("{} that had heard nothing final asked again", unanswered.len()));
+    if count > 0 {
+        history.note(format!("{count} that had heard nothing final asked again"));
     }
-    !unanswered.is_empty()
+    count > 0
+}
+
+async fn insist(left: Unanswered, system: &Arc<System>, history: &Arc<History>) {
+    let mut client = Client::back(&left, system, history);
+    let mut ask = Ask::post(left.kind, &left.path, left.body.clone());
+    ask.method = left.method.clone();
+    ask.key = Some(left.key.clone());
+    let deadline = Instant::now() + TRIED_AGAIN_WITHIN;
+    let mut reply = client.ask_surely(ask.clone()).await;
+    while !reply.is_an_answer() && Instant::now() < deadline {
+        reply = client.ask_surely(ask.clone()).await;
+    }
+    if !reply.is_an_answer() {
+        let (kind, key, status) = (left.kind, &left.key, reply.status);
+        history.violation(format!("{kind} under {key} is never answered: {status} {}", reply.code()));
+    }
 }
 
 /// Whoever has not paid by Pix yet never does, and nobody shows up at the bank any more.
@@ -151,7 +159,9 @@ async fn under_way(system: &System, step: &str) -> Result<Vec<Busy>> {
             .await
             .context("mails")?;
     if mails > 0 {
-        busy.push(soon(format!("{mails} mails are not sent")));
+        // One that was under way in a process that ended is taken by another after a minute.
+        let what = format!("{mails} mails are not sent");
+        busy.push(Busy { within: TRIED_AGAIN_WITHIN, what });
     }
     busy.extend(consumers_behind(system).await?.into_iter().map(soon));
     Ok(busy)

@@ -38,13 +38,18 @@ struct Lane {
 }
 
 impl Permits {
-    /// Shares `pool_size` (at least 4) out: half to reads and more, a quarter to writes, one each to
-    /// workers and administration.
+    /// Shares `pool_size` (at least 4) out: a quarter each to writes and to workers, one to administration, and the
+    /// rest to reads. Workers with one connection alone would fall behind whatever makes their work.
     pub(crate) fn share(pool_size: u32) -> Self {
         let size = pool_size.max(4) as usize;
-        let write = (size / 4).max(1);
+        let quarter = size / 4;
         let lane = |permits| Lane { free: Arc::new(Semaphore::new(permits)), waiting: AtomicUsize::new(0) };
-        Self { read: lane(size - write - 2), write: lane(write), worker: lane(1), admin: lane(1) }
+        Self {
+            read: lane(size - 2 * quarter - 1),
+            write: lane(quarter),
+            worker: lane(quarter),
+            admin: lane(1),
+        }
     }
 
     /// A permit of `class` before `by`, or `None`.

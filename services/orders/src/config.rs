@@ -18,7 +18,7 @@ const STRIPE_URL: &str = "https://api.stripe.com";
 pub struct Config {
     /// `MESTRES_DATABASE_URL`: the service's own login, whom every policy binds.
     pub database_url: String,
-    /// `MESTRES_DATABASE_POOL_SIZE`: connections of this process, 4 to 100. Default 12: most of its calls write.
+    /// `MESTRES_DATABASE_POOL_SIZE`: connections of this process, 4 to 100. Default 16: most of its calls write, and its workers do too.
     pub database_pool_size: u32,
     /// `NATS_URL`: where events are published and read. Default `nats://127.0.0.1:4222`. May be away.
     pub nats_url: String,
@@ -94,7 +94,7 @@ impl Config {
         let or = |name, default: &str| config::optional(name).unwrap_or_else(|| default.to_owned());
         Ok(Self {
             database_url: config::required("MESTRES_DATABASE_URL")?,
-            database_pool_size: config::parsed_within("MESTRES_DATABASE_POOL_SIZE", 12, 4..=100)?,
+            database_pool_size: config::parsed_within("MESTRES_DATABASE_POOL_SIZE", 16, 4..=100)?,
             nats_url: or("NATS_URL", "nats://127.0.0.1:4222"),
             stream_replicas: config::parsed_within("MESTRES_STREAM_REPLICAS", 1, 1..=5)?,
             grpc_addr: config::parsed("MESTRES_GRPC_ADDR", SocketAddr::from(([127, 0, 0, 1], 50057)))?,
