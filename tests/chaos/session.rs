@@ -27,8 +27,11 @@ impl Session {
     /// Starts everything; `name` is that of its folder.
     pub(crate) async fn start(name: &str) -> Result<Self> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock")?;
-        let folder =
-            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos/{}-{name}", since.as_secs()));
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!(
+            "chaos/{}-{}-{name}",
+            since.as_secs(),
+            std::process::id()
+        ));
         report::say(&format!("{name}: starting; logs in {}", folder.display()));
         let system = Box::pin(System::start(&folder)).await?;
         check::prepare(&system).await?;
