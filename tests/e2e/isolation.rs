@@ -5,7 +5,7 @@
 //! `MESTRES_ISOLATION_REQUESTS=100000` it is the long run.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -16,9 +16,16 @@ use std::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{agenda, client::Client, shop::Shop};
+use crate::{
+    agenda,
+    client::Client,
+    orders::{Buyer, variant_of},
+    shop::Shop,
+};
 
 const USERS: i64 = 200;
+/// One user of so many has an order, with the user's mark where it goes to.
+const WITH_ORDERS: usize = 4;
 const FIRST_USER: i64 = 1_000;
 const REQUESTS_DEFAULT: u64 = 6_000;
 /// Requests under way at once.
@@ -35,6 +42,32 @@ struct Tally {
     crossings: Mutex<Vec<String>>,
     /// Ids that anybody has made, so that others ask for them.
     made: Mutex<Vec<(String, i64)>>,
+    /// Whose each cart and order is.
+    owners: Mutex<HashMap<String, i64>>,
+}
+
+impl Tally {
+    /// Carts and orders have few words of their users in them: they are told apart by their ids.
+    fn check_owners(&self, user: i64, path: &str, json: &Value) {
+        let mut owners = self.owners.lock().unwrap();
+        for id in carts_and_orders(json) {
+            let owner = *owners.entry(id.clone()).or_insert(user);
+            if owner != user {
+                self.crossings.lock().unwrap().push(format!("{user} saw {id} of {owner} by {path}"));
+            }
+        }
+    }
+}
+
+/// The carts and orders that an answer shows.
+fn carts_and_orders(json: &Value) -> Vec<String> {
+    let named = |what: &str, id: &Value| (!id.is_null()).then(|| format!("{what} {id}"));
+    let orders = json["data"]["orders"].as_array().into_iter().flatten();
+    let mut seen: Vec<String> = orders.filter_map(|order| named("order", &order["id"])).collect();
+    seen.extend(named("order", &json["data"]["order"]["id"]));
+    seen.extend(named("order", &json["data"]["confirmation"]["order"]["id"]));
+    seen.extend(named("cart", &json["data"]["cart"]["id"]));
+    seen
 }
 
 fn mark(user: i64) -> String {
@@ -53,6 +86,8 @@ async fn nobody_sees_anothers_rows() {
     let tokens: Vec<String> = (0..USERS).map(|user| shop.customer(FIRST_USER + user)).collect();
     let tokens = Arc::new(tokens);
     let tally = Arc::new(Tally::default());
+    let variant = variant_of(&shop, 31).await;
+    place_orders(&shop, &tokens, variant, &tally).await;
     let gateways = [shop.client(0), shop.client(1)];
     let lanes: Vec<_> = (0..LANES)
         .map(|lane| {
@@ -65,7 +100,7 @@ async fn nobody_sees_anothers_rows() {
                     let client = gateways[dice.usize(0..2)]
                         .clone()
                         .with_bearer(tokens[usize::try_from(user).unwrap()].clone());
-                    one_request(&mut dice, FIRST_USER + user, &client, &tally).await;
+                    one_request(&mut dice, FIRST_USER + user, &client, variant, &tally).await;
                 }
             })
         })
@@ -112,8 +147,29 @@ async fn nobody_sees_anothers_rows() {
     assert!(read(&tally.foreign_refused) > requests / 50, "{} foreign", read(&tally.foreign_refused));
 }
 
+/// Some users order something, and others will ask for it.
+async fn place_orders(shop: &Shop, tokens: &[String], variant: i64, tally: &Tally) {
+    let buyers: Vec<(i64, &String)> = (FIRST_USER..).zip(tokens).step_by(WITH_ORDERS).collect();
+    for some in buyers.chunks(10) {
+        let ordering = some.iter().map(async |(user, token)| {
+            let mut buyer = Buyer::user(shop, 0, token);
+            buyer.add(variant, 1).await;
+            let mut body = buyer.checkout_body().await;
+            body["shipping_address"]["recipient"] = json!(mark(*user));
+            let placed = buyer.insist(Method::POST, "/api/v1/checkout", "isolation", &body).await;
+            assert_eq!(placed.status, 201, "{}", placed.text());
+            let id = placed.json()["data"]["checkout"]["order_id"].as_i64().unwrap();
+            let seen = buyer.get(&format!("/api/v1/orders/{id}")).await;
+            assert_eq!(marks(&seen.text()), BTreeSet::from([*user]), "{}", seen.text());
+            tally.check_owners(*user, "its own", &seen.json());
+            tally.made.lock().unwrap().push((format!("/api/v1/orders/{id}"), *user));
+        });
+        futures_util::future::join_all(ordering).await;
+    }
+}
+
 /// One random request of `user`, perhaps cut short.
-async fn one_request(dice: &mut fastrand::Rng, user: i64, client: &Client, tally: &Tally) {
+async fn one_request(dice: &mut fastrand::Rng, user: i64, client: &Client, variant: i64, tally: &Tally) {
     let text = format!("{}{}", mark(user), dice.u32(..));
     let foreign = {
         let made = tally.made.lock().unwrap();
@@ -129,6 +185,9 @@ async fn one_request(dice: &mut fastrand::Rng, user: i64, client: &Client, tally
         "/api/v1/agenda/reports?role=receiver",
         "/api/events.ics",
         "/api/v1/notifications/preferences",
+        "/api/v1/cart",
+        "/api/v1/orders",
+        "/api/v1/orders?status=pending_payment",
     ];
     let (method, path, body) = match dice.u32(0..100) {
         0..50 => (Method::GET, lists[dice.usize(0..lists.len())].to_owned(), None),
@@ -146,7 +205,11 @@ async fn one_request(dice: &mut fastrand::Rng, user: i64, client: &Client, tally
         68..74 if other != user => {
             (Method::POST, "/api/reports".to_owned(), Some(agenda::report(other, &text)))
         }
-        74..78 => (Method::POST, "/api/notifications/read-all".to_owned(), Some(json!({}))),
+        74..76 => (Method::POST, "/api/notifications/read-all".to_owned(), Some(json!({}))),
+        76..79 => {
+            let body = json!({ "variant_id": variant, "quantity": 1 });
+            (Method::POST, "/api/v1/cart/items".to_owned(), Some(body))
+        }
         _ => {
             let Some((path, _owner)) = foreign else { return };
             let method = if dice.u32(0..10) == 0 { Method::DELETE } else { Method::GET };
@@ -191,6 +254,11 @@ async fn one_request(dice: &mut fastrand::Rng, user: i64, client: &Client, tally
     }
     if asked_for_one && matches!(answer.status.as_u16(), 403 | 404 | 412) {
         tally.foreign_refused.fetch_add(1, Ordering::Relaxed);
+    }
+    if answer.status.is_success()
+        && let Ok(json) = serde_json::from_slice::<Value>(&answer.body)
+    {
+        tally.check_owners(user, &path, &json);
     }
     let text = answer.text();
     let allowed = allowed_marks(user, &path, &answer.body);

@@ -288,6 +288,7 @@ impl Answer {
                 // Clients that were turned away together should not come back together.
                 headers.insert(RETRY_AFTER, HeaderValue::from(fastrand::u16(1..=3)));
             }
+            Error::PaymentDeclined { token: Some(token), .. } => token.clone().write(&mut headers),
             Error::PreconditionFailed { current: Some(current) } => {
                 if let Ok(etag) = HeaderValue::from_str(&current.etag) {
                     headers.insert(ETAG, etag);

@@ -7,9 +7,14 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
+use prost::Message as _;
+use proto::events::v1::PurgeReceipt;
+use proto::orders::v1::PayResponse;
 use tonic::Code;
+use tonic::metadata::MetadataMap;
 
 pub use self::refusal::{LineError, Refusal};
+use crate::gate::WriteToken;
 
 /// A sentence in both languages of the interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +139,10 @@ pub enum Error {
         decline_code: Option<String>,
         /// Whether another attempt with another card may succeed.
         retryable: bool,
+        /// What the attempt made stale all the same, to be purged.
+        receipts: Vec<PurgeReceipt>,
+        /// What the buyer must see from now on, once that is purged.
+        token: Option<WriteToken>,
     },
     /// The words of a provider do not carry its signature, or not lately.
     #[error("the signature is not good")]
@@ -250,6 +259,8 @@ const FIELD: &str = "mc-field";
 /// Why a provider declined a payment, and whether another attempt may succeed.
 const DECLINE_CODE: &str = "mc-decline-code";
 const RETRYABLE: &str = "mc-retryable";
+/// What a declined payment made stale: a `PayResponse` that holds nothing but receipts.
+const RECEIPTS: &str = "mc-receipts-bin";
 /// When it is worth asking again, in milliseconds.
 const RETRY_AFTER: &str = "mc-retry-after-ms";
 
@@ -281,6 +292,8 @@ impl Error {
             return Self::PaymentDeclined {
                 decline_code: decline_code.map(str::to_owned),
                 retryable: metadata(RETRYABLE) == Some("true"),
+                receipts: receipts(status.metadata()),
+                token: None,
             };
         }
         let lines = refusal::lines(status.metadata());
@@ -336,6 +349,20 @@ impl Error {
                 tracing::error!(rpc.code = ?status.code(), error = %status.message(), "a service failed");
                 Self::Internal
             }
+        }
+    }
+}
+
+/// What a refusal made stale; nothing when it does not say.
+fn receipts(metadata: &MetadataMap) -> Vec<PurgeReceipt> {
+    let Some(bytes) = metadata.get_bin(RECEIPTS).and_then(|value| value.to_bytes().ok()) else {
+        return Vec::new();
+    };
+    match PayResponse::decode(bytes) {
+        Ok(stale) => stale.receipts,
+        Err(error) => {
+            tracing::error!(%error, "a refusal has receipts that cannot be read");
+            Vec::new()
         }
     }
 }

@@ -211,7 +211,16 @@ impl Gate {
         let work = work(changes.upstream.clone());
         let (cache, hsts) = (self.shared.cache.clone(), self.shared.hsts);
         let task = async move {
-            let (changed, receipts) = work.await?;
+            let (changed, receipts) = match work.await {
+                Ok(done) => done,
+                // Nothing was paid, but the order is another one all the same.
+                Err(Error::PaymentDeclined { decline_code, retryable, receipts, .. }) => {
+                    let token = WriteToken { text: purge(&cache, &receipts).await, hsts };
+                    let (receipts, token) = (Vec::new(), Some(token));
+                    return Err(Error::PaymentDeclined { decline_code, retryable, receipts, token });
+                }
+                Err(error) => return Err(error),
+            };
             let text = purge(&cache, &receipts).await;
             failpoints::hit("gw.after_purge_before_answer").await?;
             Ok((changed, WriteToken { text, hsts }))
@@ -246,8 +255,8 @@ async fn purge(cache: &Cache, receipts: &[PurgeReceipt]) -> Option<TokenText> {
 }
 
 /// What a writer must see from now on, if its change made anything stale.
-#[derive(Debug)]
-pub(crate) struct WriteToken {
+#[derive(Debug, Clone)]
+pub struct WriteToken {
     text: Option<TokenText>,
     hsts: Hsts,
 }

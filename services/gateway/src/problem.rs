@@ -112,7 +112,7 @@ pub fn document(error: &Error, language: Language, instance: &str, request_id: &
         _ => Vec::new(),
     };
     let (decline_code, retryable) = match error {
-        Error::PaymentDeclined { decline_code, retryable } => (decline_code.as_deref(), Some(*retryable)),
+        Error::PaymentDeclined { decline_code, retryable, .. } => (decline_code.as_deref(), Some(*retryable)),
         _ => (None, None),
     };
     let document = Document {

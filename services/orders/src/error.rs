@@ -33,6 +33,8 @@ pub(crate) enum Error {
         code: String,
         /// Whether another card may succeed.
         retryable: Retry,
+        /// What the attempt made stale all the same; none in what is kept for repeats.
+        receipts: Vec<rls::Receipt>,
     },
     /// Somebody whom this needs does not answer. Nothing was done.
     #[error("{} is away", .0.noun())]

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::error::{Conflict, Error, LineProblem, Retry};
 use crate::handlers::{Call, Shared};
+use crate::wire;
 
 /// Longer ids of requests are not ours.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -32,6 +33,8 @@ const LINES: &str = "mc-lines-bin";
 /// Metadata of a declined payment: the provider's word, and whether another card may succeed.
 const DECLINE_CODE: &str = "mc-decline-code";
 const RETRYABLE: &str = "mc-retryable";
+/// The same: a `PayResponse` that holds nothing but the receipts of what the attempt made stale.
+const RECEIPTS: &str = "mc-receipts-bin";
 
 /// Answers every service of `mestres.orders.v1`. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -142,7 +145,7 @@ fn refused(error: &Error) -> Status {
             status
         }
         Error::Exhausted(exhausted) => refusal(Code::ResourceExhausted, exhausted.reason(), None, &detail),
-        Error::Declined { code, retryable } => {
+        Error::Declined { code, retryable, receipts } => {
             let mut status = refusal(Code::FailedPrecondition, "payment_declined", None, &detail);
             if let Ok(code) = code.parse() {
                 status.metadata_mut().insert(DECLINE_CODE, code);
@@ -152,6 +155,11 @@ fn refused(error: &Error) -> Status {
                 Retry::Pointless => "false",
             };
             status.metadata_mut().insert(RETRYABLE, MetadataValue::from_static(retryable));
+            if !receipts.is_empty() {
+                let receipts = receipts.iter().cloned().map(wire::payment::receipt).collect();
+                let stale = pb::PayResponse { receipts, ..pb::PayResponse::default() }.encode_to_vec();
+                status.metadata_mut().insert_bin(RECEIPTS, MetadataValue::from_bytes(&stale));
+            }
             status
         }
         Error::Away(away) => refusal(Code::Unavailable, away.reason(), None, "try again later"),

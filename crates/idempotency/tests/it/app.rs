@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use events::{Event, Fact, PriceChanged};
-use idempotency::{Done, Refused, Request, Verdict, once};
+use idempotency::{Done, Refused, Request, Verdict, is_conflict, once};
 use proto::agenda::v1::DeleteEventResponse;
 use rls::{Caller, Class, Database, DatabaseConfig, DatabaseError, Tx, UserId};
 use testkit::TestDatabase;
@@ -57,6 +57,10 @@ impl Verdict for Error {
             Self::NotNow => Some(Status::unavailable("not now")),
             Self::Refused(_) | Self::Database(_) => None,
         }
+    }
+
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Database(failure) if is_conflict(failure))
     }
 }
 

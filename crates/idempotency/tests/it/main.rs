@@ -1,6 +1,7 @@
 //! Requests that are repeated, on a real PostgreSQL.
 
 mod app;
+mod before;
 mod faults;
 mod many;
 mod refusals;

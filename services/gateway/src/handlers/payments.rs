@@ -86,7 +86,11 @@ pub(crate) async fn pay(request: HttpRequest, payload: web::Payload) -> Result<H
     });
     let ((payment, order), token) = made.await?;
     let (payment, order) = payment.zip(order).ok_or(Error::Internal)?;
-    let status = status_of(&payment)?;
+    let Some(status) = status_of(&payment) else {
+        let (decline_code, retryable) = (payment.failure_code, payment.retryable);
+        let (receipts, token) = (Vec::new(), Some(token));
+        return Err(Error::PaymentDeclined { decline_code, retryable, receipts, token });
+    };
     let paid = Paid { payment: Payment::of(&payment), order: Order::of(&order, Parts::Buyers) };
     let mut response = HttpResponse::build(status)
         .content_type("application/json")
@@ -96,15 +100,12 @@ pub(crate) async fn pay(request: HttpRequest, payload: web::Payload) -> Result<H
     Ok(response)
 }
 
-/// What is not proved is not yet an outcome.
-fn status_of(payment: &pb::Payment) -> Result<StatusCode, Error> {
+/// What is not proved is not yet an outcome; none of what was declined.
+fn status_of(payment: &pb::Payment) -> Option<StatusCode> {
     match payment.status.as_str() {
-        "succeeded" => Ok(StatusCode::OK),
-        "failed" | "canceled" => Err(Error::PaymentDeclined {
-            decline_code: payment.failure_code.clone(),
-            retryable: payment.retryable,
-        }),
-        _ => Ok(StatusCode::ACCEPTED),
+        "succeeded" => Some(StatusCode::OK),
+        "failed" | "canceled" => None,
+        _ => Some(StatusCode::ACCEPTED),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Checkout and payments by HTTP: what is asked of the service, what its refusals become, and the provider's words.
 
-use proto::orders::v1::{LineProblem, NextAction};
+use proto::events::v1::PurgeReceipt;
+use proto::orders::v1::{LineProblem, NextAction, PayResponse};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tonic::Code;
+use tonic::metadata::MetadataValue;
 
 use crate::carts::{Market, json_of, send};
 use crate::scripted_orders::{ORDER_TOKEN, PAYMENT, at, blaming, refusal};
@@ -235,9 +237,23 @@ async fn a_payment_is_paid_pending_or_declined() {
     let mut declined = refusal(Code::FailedPrecondition, "payment_declined");
     declined.metadata_mut().insert("mc-decline-code", "stolen_card".parse().expect("ASCII"));
     declined.metadata_mut().insert("mc-retryable", "false".parse().expect("ASCII"));
-    market.orders.refuse_with(declined);
+    market.orders.refuse_with(declined.clone());
     let problem = check_problem(post(&market, PAYMENTS, &card()).await, 402, "payment_declined").await;
     assert_eq!((&problem["decline_code"], &problem["retryable"]), (&json!("stolen_card"), &json!(false)));
+
+    // The order is another one all the same: whoever pays reads it as it is now.
+    let receipt = PurgeReceipt {
+        event_id: uuid::Uuid::now_v7().to_string(),
+        tags: vec!["order:17".to_owned()],
+        commit_lsn: 4_000_000,
+    };
+    let stale = PayResponse { receipts: vec![receipt], ..PayResponse::default() };
+    let stale = prost::Message::encode_to_vec(&stale);
+    declined.metadata_mut().insert_bin("mc-receipts-bin", MetadataValue::from_bytes(&stale));
+    market.orders.refuse_with(declined);
+    let answer = post(&market, PAYMENTS, &card()).await;
+    assert!(!header(&answer, "x-cache-token").is_empty());
+    check_problem(answer, 402, "payment_declined").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

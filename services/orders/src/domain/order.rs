@@ -99,6 +99,8 @@ impl Status {
 pub(crate) enum Mover {
     Customer,
     Staff,
+    /// Money came, or did not.
+    Provider,
     System,
 }
 
@@ -107,6 +109,7 @@ impl Mover {
         match self {
             Self::Customer => "customer",
             Self::Staff => "staff",
+            Self::Provider => "provider",
             Self::System => "system",
         }
     }

@@ -4,6 +4,7 @@ mod books;
 mod budget;
 mod cards;
 mod doubts;
+mod lost_authorizations;
 mod pix;
 mod refunds;
 mod webhooks;

@@ -72,6 +72,15 @@ async fn a_declined_card_leaves_the_order_to_another_one() {
     .enumerate()
     {
         let answer = app.pay(ANA, card(order.id, token)).await;
+        let refused = answer.clone().unwrap_err();
+        let stale =
+            refused.metadata().get_bin("mc-receipts-bin").expect("what is stale is said").to_bytes().unwrap();
+        let stale = <PayResponse as prost::Message>::decode(stale).unwrap().receipts;
+        let tag = format!("order:{}", order.id);
+        assert!(
+            stale.iter().any(|receipt| receipt.commit_lsn > 0 && receipt.tags.contains(&tag)),
+            "{stale:?}"
+        );
         assert_eq!(declined(answer), (code.to_owned(), retryable.to_owned()), "{token}");
         let state = app
             .value(&format!(
