@@ -132,7 +132,7 @@ rls::statements! {
     DELETE_ENDED =
         "DELETE FROM carts WHERE id IN (
              SELECT c.id FROM carts c
-              WHERE c.state IN ('merged', 'expired') AND c.updated_at < now() - $2
+              WHERE c.state IN ('merged', 'expired') AND c.updated_at < now() - $2::interval
                 AND NOT EXISTS (SELECT FROM carts m WHERE m.merged_into = c.id)
                 AND NOT EXISTS (SELECT FROM orders o WHERE o.cart_id = c.id)
               ORDER BY c.updated_at LIMIT $1 FOR UPDATE SKIP LOCKED)";
@@ -141,7 +141,7 @@ rls::statements! {
     DELETE_ORDERED_LINES =
         "DELETE FROM cart_items WHERE id IN (
              SELECT i.id FROM cart_items i JOIN carts c ON c.id = i.cart_id
-              WHERE c.state = 'converted' AND c.updated_at < now() - $2
+              WHERE c.state = 'converted' AND c.updated_at < now() - $2::interval
               ORDER BY i.id LIMIT $1 FOR UPDATE OF i SKIP LOCKED)";
 }
 
