@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use self::answer::Answer;
 use self::form::Form;
 pub(super) use self::objects::event;
-use super::provider::{CallError, Intent, NewIntent, NewRefund, Of, Page, ProviderRefund, With};
+use super::provider::{CallError, Intent, NewIntent, NewRefund, Of, Page, ProviderRefund, RefundPage, With};
 
 /// The version of the interface that this code was written against.
 const VERSION: &str = "2024-06-20";
@@ -148,6 +148,19 @@ impl Api {
     ) -> Result<Vec<ProviderRefund>, CallError> {
         let path = format!("/v1/refunds?limit={PAGE}&payment_intent={}", segment(reference)?);
         self.get(&path, within).await?.refunds()
+    }
+
+    pub(crate) async fn refunds(
+        &self,
+        from: OffsetDateTime,
+        after: Option<&str>,
+        within: Duration,
+    ) -> Result<RefundPage, CallError> {
+        let mut path = format!("/v1/refunds?limit={PAGE}&created[gte]={}", from.unix_timestamp());
+        if let Some(after) = after {
+            path = format!("{path}&starting_after={}", segment(after)?);
+        }
+        self.get(&path, within).await?.refund_page()
     }
 
     pub(crate) async fn intents(

@@ -127,6 +127,16 @@ pub(crate) trait PaymentProvider: Debug + Send + Sync + 'static {
         Box::pin(self.api().intents(from, after, within))
     }
 
+    /// A page of the refunds made since `from`, newest first; `after` is the last of the page before.
+    fn list_refunds<'a>(
+        &'a self,
+        from: OffsetDateTime,
+        after: Option<&'a str>,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<RefundPage, CallError>> {
+        Box::pin(self.api().refunds(from, after, within))
+    }
+
     /// What a webhook says, if the provider signed it.
     fn parse_webhook(
         &self,
@@ -226,6 +236,13 @@ pub(crate) struct ProviderRefund {
     pub(crate) status: RefundStatus,
     pub(crate) amount: i64,
     pub(crate) of: Of,
+}
+
+/// Some of the provider's refunds.
+#[derive(Debug)]
+pub(crate) struct RefundPage {
+    pub(crate) refunds: Vec<ProviderRefund>,
+    pub(crate) more: bool,
 }
 
 /// Where a refund stands.

@@ -53,6 +53,30 @@ impl Payments {
         if complete {
             self.missing_there(&seen, from + MARGIN).await?;
         }
+        self.compare_refunds(from).await
+    }
+
+    /// Money goes back of orders of any age. What the provider says of a refund is applied, or left to a person, as if it
+    /// had told of it just now.
+    async fn compare_refunds(&self, from: time::OffsetDateTime) -> Result<(), Unworked> {
+        let mut after: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let last = after.clone();
+            let page = self.inner.gate.ask(Asking::Worker, |provider| {
+                let last = last.as_deref();
+                provider.list_refunds(from, last, CALL_DEADLINE)
+            });
+            let page = page.await?;
+            after = page.refunds.last().map(|refund| refund.reference.clone());
+            for (id, refund) in self.differing(page.refunds).await? {
+                if let Err(error) = self.apply_refund(id, refund).await {
+                    tracing::warn!(refund.id = %id, %error, "a refund that differs was not carried on");
+                }
+            }
+            if !page.more || after.is_none() {
+                break;
+            }
+        }
         Ok(())
     }
 

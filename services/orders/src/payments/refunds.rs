@@ -20,7 +20,7 @@ use crate::handlers::{now, record_all};
 use crate::store::payments::issues::{self, Issue};
 use crate::store::payments::provider_events::Kept;
 use crate::store::payments::stock;
-use crate::store::refunds::{self as store, Due, First, Locked, Raise, Refundable};
+use crate::store::refunds::{self as store, Book, Due, First, Locked, Raise, Refundable};
 use crate::store::{holds, order_changes, orders};
 
 /// Refunds taken at once.
@@ -277,7 +277,34 @@ impl Payments {
         Ok("applied")
     }
 
-    async fn apply_refund(&self, id: Uuid, refund: ProviderRefund) -> Result<(), Error> {
+    /// Compares a page of the provider's refunds with ours; answers those that differ, which are ours.
+    pub(super) async fn differing(
+        &self,
+        refunds: Vec<ProviderRefund>,
+    ) -> Result<Vec<(Uuid, ProviderRefund)>, Error> {
+        // What does not name a refund is not of this shop, or told by an event.
+        let ids: Vec<Uuid> = refunds.iter().filter_map(|refund| refund.of.refund_id).collect();
+        let books = self.inner.db.run(&Caller::Service, Class::Worker, WORK_DEADLINE, move |tx| {
+            Box::pin(async move { Ok::<_, DatabaseError>(store::books(tx, &ids).await?) })
+        });
+        let books = books.await?.value;
+        let differs = |refund: &ProviderRefund, book: &Book| {
+            let status = match refund.status {
+                RefundStatus::Pending => "pending",
+                RefundStatus::Succeeded => "succeeded",
+                RefundStatus::Failed => "failed",
+            };
+            (status, Some(refund.reference.as_str()), refund.amount)
+                != (book.status.as_str(), book.provider_ref.as_deref(), book.amount)
+        };
+        let differing = refunds.into_iter().filter_map(|refund| {
+            let book = books.iter().find(|book| Some(book.id) == refund.of.refund_id)?;
+            differs(&refund, book).then(|| (book.id, refund))
+        });
+        Ok(differing.collect())
+    }
+
+    pub(super) async fn apply_refund(&self, id: Uuid, refund: ProviderRefund) -> Result<(), Error> {
         let applied = self.inner.db.run(&Caller::Service, Class::Worker, WORK_DEADLINE, move |tx| {
             Box::pin(async move { apply(tx, id, &refund).await })
         });

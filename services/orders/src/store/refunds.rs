@@ -84,6 +84,9 @@ rls::statements! {
     /// Keeps how the provider calls a refund that is still pending.
     NAME_REFUND = "UPDATE refunds SET provider_ref = $2 WHERE id = $1 AND provider_ref IS NULL";
 
+    /// What our books say of some refunds.
+    REFUND_BOOKS = "SELECT id, status, provider_ref, amount FROM refunds WHERE id = ANY ($1)";
+
     /// What an order got back; its version is raised when nothing else raises it.
     ADD_REFUNDED =
         "UPDATE orders SET refunded_amount = least(total_amount, refunded_amount + $2),
@@ -169,6 +172,20 @@ pub(crate) enum First {
     Paid,
     /// What was paid besides.
     Stray,
+}
+
+/// What our books say of a refund.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct Book {
+    pub(crate) id: Uuid,
+    pub(crate) status: String,
+    pub(crate) provider_ref: Option<String>,
+    pub(crate) amount: i64,
+}
+
+/// What our books say of the refunds with these ids.
+pub(crate) async fn books(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Book>, sqlx::Error> {
+    sqlx::query_as(REFUND_BOOKS).bind(ids).fetch_all(&mut *tx.statement("SELECT refund books")).await
 }
 
 /// The payment of a locked order that money can go back to.

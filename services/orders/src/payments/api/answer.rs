@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::objects;
 use crate::domain::payment::{Failure, Status};
-use crate::payments::provider::{CallError, Intent, Page, ProviderRefund};
+use crate::payments::provider::{CallError, Intent, Page, ProviderRefund, RefundPage};
 
 /// How long to be patient when the provider does not say.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -45,6 +45,12 @@ impl Answer {
             return Err(CallError::Puzzling("more refunds than an intent can have"));
         }
         Ok(list.data.into_iter().map(objects::Refund::read).collect())
+    }
+
+    pub(super) fn refund_page(self) -> Result<RefundPage, CallError> {
+        let list = self.object::<objects::List<objects::Refund>>()?;
+        let refunds = list.data.into_iter().map(objects::Refund::read).collect();
+        Ok(RefundPage { refunds, more: list.has_more })
     }
 
     pub(super) fn page(self) -> Result<Page, CallError> {

@@ -1,7 +1,9 @@
 //! The provider's books against ours.
 
+use proto::orders::v1::RefundOrderRequest;
+
 use super::pix;
-use crate::app::{ANA, TestApp};
+use crate::app::{ANA, STAFF, TestApp};
 
 #[tokio::test]
 async fn every_difference_is_found() {
@@ -37,4 +39,18 @@ async fn every_difference_is_found() {
         ))
         .await;
     assert_eq!(named, "0", "what agrees is not named");
+}
+
+#[tokio::test]
+async fn a_refund_that_failed_unheard_of_is_found_whatever_the_age_of_its_order() {
+    let app =
+        TestApp::start_with(|config| config.payments.compare_every = std::time::Duration::from_secs(1)).await;
+    app.shelf(1, 1_500, 10).await;
+    let order = app.paid(ANA, &[(1, 1)]).await;
+    let reason = "damaged".to_owned();
+    let request = RefundOrderRequest { order_id: order.id, amount: Some(500), reason, lines: Vec::new() };
+    app.refund_order(STAFF, request).await.unwrap();
+    app.becomes("SELECT status FROM refunds", "succeeded").await;
+    app.happens(&format!("refunds/{}/fail", app.value("SELECT provider_ref FROM refunds").await)).await;
+    app.becomes("SELECT count(*) FROM payment_issues WHERE kind = 'refund_failed_late'", "1").await;
 }
