@@ -30,7 +30,8 @@ INSERT INTO carts (id, user_id, state, expires_at)
 SELECT concat('00000000-0000-7000-8000-00000000000', n)::uuid, 42, 'converted', '2100-01-01Z' FROM generate_series(4, 8) n;
 INSERT INTO cart_items (id, cart_id, variant_id, product_id, quantity, seen_unit_amount) OVERRIDING SYSTEM VALUE VALUES
     (42, '00000000-0000-7000-8000-000000000001', 42, 42, 1, 100),
-    (43, '00000000-0000-7000-8000-000000000002', 42, 42, 1, 100);
+    (43, '00000000-0000-7000-8000-000000000002', 42, 42, 1, 100),
+    (44, '00000000-0000-7000-8000-000000000004', 42, 42, 1, 100);
 INSERT INTO orders (id, number, user_id, cart_id, status, items_amount, shipping_amount, tax_amount, total_amount,
                     shipping_address, shipping_service, coupon_code)
 VALUES (42, 'x', 42, '00000000-0000-7000-8000-000000000004', 'pending_payment', 300, 0, 0, 300, '{}', 'PAC', 'x'),
@@ -93,6 +94,8 @@ async fn no_statement_reaches_anything_of_another_buyer() {
         .with("CLEAR", [FIRST, week])
         .with("SET_COUPON", [FIRST, "x", week])
         .with("EXPIRE", ["10"])
+        .with("DELETE_ENDED", ["10", "-1 days"])
+        .with("DELETE_ORDERED_LINES", ["10", "-1 days"])
         .with("VARIANTS_OF_BOTH", [&aa, "42"])
         .with("LOCK_GUEST_CART", [&aa])
         .with("MERGE_REPORT", [&bb, "42"])
@@ -129,7 +132,7 @@ async fn no_statement_reaches_anything_of_another_buyer() {
         .with("COUNT_UNITS", ["42", "{42}", "{1}"])
         .with("INSERT_RETURNS", ["43", "42", "{1}", "{1}", "{R}"])
         .with("INSERT_SHIPMENT", ["42", "42", "D", "S", "T", "[]", "2026-01-01Z"])
-        .with("REFILL_CART", [FIRST, "{7}", "{42}", "{1}", "{100}", "50"])
+        .with("REFILL_CART", [FIRST, "{7}", "{42}", "{1}", "{100}", "50", "x"])
         .with("LIST_ORDERS", ["{}", "2000-01-01Z", "2100-01-01Z", "10", "0"])
         .with("LIST_ORDERS_AFTER", ["{}", "2000-01-01Z", "2100-01-01Z", "10", "2100-01-01Z", "0"])
         .with("LIST_ORDERS_BEFORE", ["{}", "2000-01-01Z", "2100-01-01Z", "10", "2000-01-01Z", "0"])
@@ -150,7 +153,7 @@ async fn no_statement_reaches_anything_of_another_buyer() {
         .with("ANOTHER_LIVE", ["42", NEW])
         .with("NOTE_CAPTURE", [FIRST, "300", "n"])
         .with("KEEP_EVENT", ["x", "y", "T", "r", "{}"])
-        .with("LOCK_REFUNDABLE", ["43"])
+        .with("LOCK_REFUNDABLE", ["43", "true"])
         .with("NEW_REFUND", [NEW, SECOND, "43", "k9", "R", "10", "7", "[]"])
         .with("NEW_AUTO_REFUND", [NEW, SECOND, "k9", "R"])
         .with("LOCK_CART", [FIRST, "42", &none])
