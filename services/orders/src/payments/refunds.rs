@@ -299,7 +299,7 @@ impl Payments {
         };
         let differing = refunds.into_iter().filter_map(|refund| {
             let book = books.iter().find(|book| Some(book.id) == refund.of.refund_id)?;
-            differs(&refund, book).then(|| (book.id, refund))
+            differs(&refund, book).then_some((book.id, refund))
         });
         Ok(differing.collect())
     }
