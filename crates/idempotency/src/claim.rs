@@ -22,9 +22,11 @@ pub enum Claim {
     OtherRequest,
 }
 
-/// The right to work on a request, for 15 seconds from the claim: longer than any work under a key has (a payment's
-/// transactions and calls end within 12), and short enough for a buyer whose process was killed to ask again. Whoever
-/// takes over after that fences this attempt off: it can no longer keep its answer.
+/// The right to work on a request, for 15 seconds from the claim.
+///
+/// That is longer than any work under a key has (a payment's transactions and calls end within 12), and short enough
+/// for a buyer whose process was killed to ask again. Whoever takes over after that fences this attempt off: it can no
+/// longer keep its answer.
 #[derive(Debug, Clone)]
 #[must_use = "a claim that is not finished stands in the way for 15 seconds"]
 pub struct Ticket {
@@ -74,8 +76,10 @@ pub async fn claim(tx: &mut Tx, request: &Request) -> Result<Claim, sqlx::Error>
     }
 }
 
-/// Whether `request`'s key is in use already, for this request or another: done, or being worked on. For whoever is about
-/// to do something outside the database that cannot be taken back; the claim says then what to answer.
+/// Whether `request`'s key is in use already, for this request or another: done, or being worked on.
+///
+/// For whoever is about to do something outside the database that cannot be taken back; the claim says then what to
+/// answer.
 ///
 /// # Errors
 /// When the database fails.

@@ -66,6 +66,7 @@ where
 }
 
 /// As [`once`], with something to find out first, outside the transaction: what `before` gives is handed to `work`.
+///
 /// When another transaction is in the way, `work` is tried again while there is time ([`Attempts`]).
 ///
 /// Repeats that come while it is found out are refused without asking anybody. A repeat of what was done finds out

@@ -112,7 +112,10 @@ const ORDERS: [(&str, &str); 55] = [
     ("I05", "UPDATE orders.orders SET status = 'expired' WHERE id = 2"),
     ("I05 dead order kept", "UPDATE orders.orders SET status = 'cancelled' WHERE id = 1"),
     ("I05 dead order kept", "UPDATE orders.orders SET status = 'refunded' WHERE id = 1"),
-    ("I06 taken twice", "INSERT INTO chk.prov VALUES ('pi_2', 1, 'capture', 2500), ('pi_2', 1, 'refund', 2500)"),
+    (
+        "I06 taken twice",
+        "INSERT INTO chk.prov VALUES ('pi_2', 1, 'capture', 2500), ('pi_2', 1, 'refund', 2500)",
+    ),
     ("I06 money left", "INSERT INTO chk.prov VALUES ('pi_2', 1, 'hold', 2500)"),
     (
         "I13 a person",

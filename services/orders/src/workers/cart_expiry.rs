@@ -26,7 +26,7 @@ pub(crate) async fn run(db: Database, every: Duration, stop: CancellationToken) 
     while pace::pause(every, &stop).await {
         all_of(&db, Work::Expire, &stop).await;
         looks = looks.wrapping_add(1);
-        if looks % DELETE_AMONG == 0 {
+        if looks.is_multiple_of(DELETE_AMONG) {
             all_of(&db, Work::DeleteOrderedLines, &stop).await;
             all_of(&db, Work::DeleteEnded, &stop).await;
         }
