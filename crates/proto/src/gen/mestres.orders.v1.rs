@@ -837,7 +837,7 @@ pub struct ListStockResponse {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AdjustStockRequest {
-    /// 1 to 1,000.
+    /// 1 to 500.
     #[prost(message, repeated, tag = "1")]
     pub adjustments: ::prost::alloc::vec::Vec<StockAdjustment>,
 }
