@@ -158,9 +158,11 @@ async fn no_statement_reaches_anything_of_another_buyer() {
         .with("NEW_AUTO_REFUND", [NEW, SECOND, "k9", "R"])
         .with("LOCK_CART", [FIRST, "42", &none])
         // What everybody may know: the stock, what shipping costs, what a code gives. That only staff get lists of
-        // coupons and counts of stock is up to the calls. An order of which nothing is seen is overdue to anybody.
+        // coupons and counts of stock is up to the calls. An order of which nothing is seen is overdue to anybody, and
+        // has no coupon to be used up once more.
         .public([
             "IS_OVERDUE",
+            "REDEEM_AGAIN",
             "LIST_STOCK",
             "COUNT_STOCK",
             "AVAILABILITY",
