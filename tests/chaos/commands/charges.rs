@@ -17,8 +17,8 @@ use crate::session::Session;
 use crate::system::{Database, Part};
 use crate::{provider, report};
 
-/// Between two kills.
-const ARMED: Duration = Duration::from_millis(1_500);
+/// How long `orders` runs with a point armed: until it died there and bought on for a while.
+const ARMED: Duration = Duration::from_secs(8);
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -79,6 +79,13 @@ pub(crate) async fn run(options: &Options) -> Result<usize> {
     .await?;
     let movements = provider::ledger(&session.system).await?;
     let captures = movements.iter().filter(|movement| movement.kind == "capture").count();
+    if !options.no_kills {
+        let log = session.system.log(Part::Orders);
+        let points = points::of(Part::Orders);
+        let (died, lived): (Vec<_>, Vec<_>) =
+            points.into_iter().partition(|point| log.contains(&format!("ABORT {point}")));
+        report::say(&format!("orders died at {} points; nobody came to: {}", died.len(), lived.join(", ")));
+    }
     report::say(&format!(
         "{} checkouts by {} buyers in {:.1} s: {orders} orders, {paid} paid, {captures} captures and {} refunds at the provider; \
          judged {:.1} s after the end",

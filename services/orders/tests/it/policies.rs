@@ -34,7 +34,7 @@ INSERT INTO cart_items (id, cart_id, variant_id, product_id, quantity, seen_unit
     (44, '00000000-0000-7000-8000-000000000004', 42, 42, 1, 100);
 INSERT INTO orders (id, number, user_id, cart_id, status, items_amount, shipping_amount, tax_amount, total_amount,
                     shipping_address, shipping_service, coupon_code)
-VALUES (42, 'x', 42, '00000000-0000-7000-8000-000000000004', 'pending_payment', 300, 0, 0, 300, '{}', 'PAC', 'x'),
+VALUES (42, 'x', 42, '00000000-0000-7000-8000-000000000004', 'pending_payment', 300, 0, 0, 300, '{\"city\":\"C\"}', 'PAC', 'x'),
        (43, 'y', 42, '00000000-0000-7000-8000-000000000005', 'paid', 300, 0, 0, 300, '{}', 'PAC', NULL),
        (44, 'z', 42, '00000000-0000-7000-8000-000000000006', 'pending_payment', 300, 0, 0, 300, '{}', 'PAC', NULL);
 INSERT INTO order_items (id, order_id, user_id, line, product_id, variant_id, sku, name, weight_g, quantity,
@@ -43,7 +43,8 @@ VALUES (42, 42, 42, 42, 42, 42, 'S', 'N', 250, 3, 100, 300, 1), (43, 43, 42, 1, 
        (44, 44, 42, 1, 42, 7, 'S', 'N', 250, 3, 100, 300, 0);
 INSERT INTO order_history (order_id, seq, user_id, to_status, actor) VALUES (42, 1, 42, 'pending_payment', 'customer');
 INSERT INTO reservations (order_id, variant_id, quantity, state, expires_at)
-VALUES (42, 42, 3, 'held', '2000-01-01Z'), (43, 7, 3, 'committed', '2000-01-01Z');
+VALUES (42, 42, 3, 'held', '2000-01-01Z'), (43, 7, 3, 'committed', '2000-01-01Z'),
+       (44, 42, 1, 'held', '2000-01-01Z');
 INSERT INTO coupon_redemptions (code, order_id, customer_key, slot) VALUES ('x', 42, 'user:42', 1);
 INSERT INTO shipments (id, order_id, user_id, carrier, service, lines, status) OVERRIDING SYSTEM VALUE
 VALUES (42, 42, 42, 'C', 'S', '[]', 'ready');
