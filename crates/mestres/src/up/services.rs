@@ -124,6 +124,7 @@ impl Plan {
             plan.grpc_port(Service::Notifications, NOTIFICATIONS_GRPC_PORT, "MESTRES_NOTIFICATIONS_URL")?;
         let orders = plan.grpc_port(Service::Orders, ORDERS_GRPC_PORT, "MESTRES_ORDERS_URL")?;
         let sandbox = plan.port(Service::PaymentsSandbox.name(), SANDBOX_PORT)?;
+        plan.urls.push(("MESTRES_SANDBOX_URL", format!("http://{sandbox}")));
         let mut addresses = Vec::new();
         for further in 0..gateways {
             addresses.push(plan.port(&gateway_name(further), first_port.saturating_add(further))?);
