@@ -42,7 +42,7 @@ const MANY_ORDERS: &str = "
     INSERT INTO orders.orders (id, number, user_id, cart_id, status, items_amount, shipping_amount, tax_amount,
                                total_amount, shipping_address, shipping_service, created_at)
     SELECT 10000000 + n, 'MC-2020-' || n, 1 + n % 5000, md5('cart ' || n)::uuid, 'delivered', 3 * (n % 9000), 1500, 0,
-           3 * (n % 9000) + 1500, '{}', 'PAC', now() - (n * 7919 % 63072000) * interval '1 second'
+           3 * (n % 9000) + 1500, '{}', 'PAC', now() - (n::bigint * 7919 % 63072000) * interval '1 second'
       FROM generate_series(1, $ORDERS) n;
     INSERT INTO orders.order_items (order_id, user_id, line, product_id, variant_id, sku, name, weight_g, quantity,
                                     unit_amount, total_amount)
