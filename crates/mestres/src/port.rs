@@ -9,15 +9,20 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use anyhow::{Context as _, bail};
 use nix::fcntl::OFlag;
 use nix::unistd::Uid;
+use tokio::net::TcpSocket;
 
 /// How far from the usual port we look before we give up.
 const TRIES: u16 = 100;
 
 /// Hands out loopback ports, each at most once, and to one shop at a time: between our look at a port and the
 /// service's bind, a second checkout's `up` may look too, so each given port is locked for as long as this lives.
+///
+/// The usual ports of gRPC lie where the system takes ports for outgoing connections from. So each given port is held
+/// too: by a socket that is bound and does not listen. No outgoing connection gets it then, and the service binds beside
+/// it, because both say `SO_REUSEADDR`.
 #[derive(Debug)]
 pub(crate) struct Ports {
-    given: BTreeMap<u16, File>,
+    given: BTreeMap<u16, (File, TcpSocket)>,
     /// Usual ports: whoever has to move keeps off the others', so that one taken port moves one service.
     reserved: BTreeSet<u16>,
 }
@@ -36,10 +41,11 @@ impl Ports {
                 continue;
             }
             let lock = lock(port).with_context(|| format!("cannot reserve port {port}"))?;
-            if let Some(lock) = lock.filter(|_| is_free(port)) {
-                self.given.insert(port, lock);
-                return Ok((Ipv4Addr::LOCALHOST, port).into());
-            }
+            let Some(lock) = lock.filter(|_| is_free(port)) else { continue };
+            // Somebody may have taken it since we looked.
+            let Ok(held) = hold(port) else { continue };
+            self.given.insert(port, (lock, held));
+            return Ok((Ipv4Addr::LOCALHOST, port).into());
         }
         bail!("no free port from {usual} to {}", usual.saturating_add(TRIES))
     }
@@ -67,6 +73,14 @@ fn lock(port: u16) -> io::Result<Option<File>> {
     }
 }
 
+/// Keeps `port` from outgoing connections.
+fn hold(port: u16) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
+    Ok(socket)
+}
+
 /// A program on `[::1]` would catch what is sent to `localhost`, so the port must be free there too.
 fn is_free(port: u16) -> bool {
     let taken_on_ipv6 = TcpListener::bind((Ipv6Addr::LOCALHOST, port))
@@ -87,6 +101,20 @@ mod tests {
 
         assert_ne!(given.port(), taken);
         assert!(given.ip().is_loopback());
+    }
+
+    #[test]
+    fn a_given_port_is_for_a_service_and_not_for_whoever_connects() {
+        let mut ports = Ports::new([]);
+        let given = ports.next_free(34_900).unwrap();
+        for _start in 0..2 {
+            // As a service binds, and binds again when it is started again.
+            let service = TcpListener::bind(given).unwrap();
+            drop(service);
+            // As the system looks for a port to connect from.
+            let connecting = TcpSocket::new_v4().unwrap();
+            assert_eq!(connecting.bind(given).unwrap_err().kind(), ErrorKind::AddrInUse);
+        }
     }
 
     #[test]
