@@ -110,8 +110,10 @@ const FLOAT_ELSEWHERE: [(&str, &str); 3] = [
 ];
 
 /// Where the environment is read besides `bootstrap::config`, and why.
-const ENVIRONMENT_ELSEWHERE: [(&str, &str); 1] =
-    [("crates/failpoints/src/armed.rs", "a switch of test builds, below every other crate")];
+const ENVIRONMENT_ELSEWHERE: [(&str, &str); 2] = [
+    ("crates/failpoints/src/start.rs", "a switch of test builds, below every other crate"),
+    ("tests/chaos/product.rs", "a switch of a test, which is no service"),
+];
 
 pub(super) const RULES: [Rule; 13] = [
     Rule {

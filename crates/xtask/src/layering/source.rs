@@ -31,7 +31,9 @@ impl Source {
 
     /// Numbered lines of Rust code, without comments, up to the unit tests at the end of the file.
     pub(super) fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let end = self.text.find("#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
+        // Unit tests, inside their module or in a file of their own.
+        let inside = self.text.find("#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
+        let end = if self.file_name() == "tests.rs" { 0 } else { inside };
         let numbered = self.text[..end].lines().enumerate();
         numbered.map(|(index, line)| (index + 1, without_comment(line))).filter(|(_, line)| !line.is_empty())
     }
