@@ -16,6 +16,8 @@ use crate::system::{Database, System};
 const WITHIN: Duration = Duration::from_secs(60);
 /// Background work is tried again after a minute (S170): so long, and a look, waits what a killed process had taken.
 const TRIED_AGAIN_WITHIN: Duration = Duration::from_secs(75);
+/// After a storm of orders, whoever only passes news on may need longer: no money waits for them.
+const NEWS_WITHIN: Duration = Duration::from_secs(240);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const ASKING_AT_ONCE: usize = 8;
 
@@ -26,8 +28,13 @@ pub(crate) async fn wait(system: &Arc<System>, history: &Arc<History>, seed: u64
     provider::set_mood(system, None, seed).await?;
     system.wait_until_ready().await?;
     let begun = Instant::now();
-    let last = until_finished(system, "settling").await?;
-    history.note(format!("settled after {:.1} s, at last {last}", begun.elapsed().as_secs_f64()));
+    let finished = until_finished(system, "settling").await?;
+    history.note(format!(
+        "money settled after {:.1} s, everything after {:.1} s, at last {}",
+        finished.money_after.as_secs_f64(),
+        begun.elapsed().as_secs_f64(),
+        finished.last
+    ));
     if ask_again(system, history).await {
         until_finished(system, "answering").await?;
     }
@@ -43,32 +50,51 @@ pub(crate) async fn wait(system: &Arc<System>, history: &Arc<History>, seed: u64
     Ok(())
 }
 
-/// Answers what was finished last.
-async fn until_finished(system: &System, step: &str) -> Result<String> {
+/// How everything came to its end.
+struct Finished {
+    /// When no payment and no refund was left open.
+    money_after: Duration,
+    /// What was finished last.
+    last: String,
+}
+
+async fn until_finished(system: &System, step: &str) -> Result<Finished> {
     let begun = Instant::now();
-    let mut last = "nothing".to_owned();
+    let mut finished = Finished { money_after: Duration::ZERO, last: "nothing".to_owned() };
     loop {
         // Those whose payment begins only now, since somebody was asked what became of it, do not show up either.
         let sent_away = send_waiting_away(system).await;
         let busy = match sent_away.and(under_way(system, step).await) {
-            Ok(busy) if busy.is_empty() => return Ok(last),
+            Ok(busy) if busy.is_empty() => return Ok(finished),
             Ok(busy) => busy,
             // A server that has just come back may need a moment.
-            Err(error) => vec![Busy { within: WITHIN, what: format!("{error:#}") }],
+            Err(error) => vec![Busy { about: About::Money, within: WITHIN, what: format!("{error:#}") }],
         };
         let late: Vec<&str> =
             busy.iter().filter(|busy| begun.elapsed() > busy.within).map(|busy| busy.what.as_str()).collect();
         let after = begun.elapsed().as_secs();
         ensure!(late.is_empty(), "not quiet {after} s after all faults ({step}): {}", late.join("; "));
-        last = busy.into_iter().map(|busy| busy.what).collect::<Vec<_>>().join("; ");
+        if busy.iter().any(|busy| busy.about == About::Money) {
+            finished.money_after = begun.elapsed() + LOOK_EVERY;
+        }
+        finished.last = busy.into_iter().map(|busy| busy.what).collect::<Vec<_>>().join("; ");
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
 /// Something that is not finished, and until when it may be.
 struct Busy {
+    about: About,
     within: Duration,
     what: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// Payments, refunds and reservations.
+    Money,
+    /// What others are told.
+    News,
 }
 
 /// Whoever has heard nothing under a key asks again under it, and must be answered. Answers whether anybody did.
@@ -118,7 +144,8 @@ async fn send_waiting_away(system: &System) -> Result<()> {
 
 async fn under_way(system: &System, step: &str) -> Result<Vec<Busy>> {
     let mut busy = Vec::new();
-    let soon = |what| Busy { within: WITHIN, what };
+    let money = |what| Busy { about: About::Money, within: WITHIN, what };
+    let news = |within, what| Busy { about: About::News, within, what };
     for database in CHECKED {
         let question =
             format!("SELECT count(*) FROM {}.outbox WHERE published_at IS NULL", database.schema());
@@ -127,7 +154,8 @@ async fn under_way(system: &System, step: &str) -> Result<Vec<Busy>> {
             .await
             .context("an outbox")?;
         if pending > 0 {
-            busy.push(soon(format!("{pending} events of {} are not published", database.schema())));
+            let what = format!("{pending} events of {} are not published", database.schema());
+            busy.push(news(NEWS_WITHIN, what));
         }
     }
     let held = if step == "expiring" { "held" } else { "nothing" };
@@ -143,7 +171,7 @@ async fn under_way(system: &System, step: &str) -> Result<Vec<Busy>> {
     .fetch_all(&mut system.admin(Database::Orders).await?)
     .await
     .context("what is unsettled")?;
-    busy.extend(unsettled.into_iter().map(|(what, count)| soon(format!("{count} {what}"))));
+    busy.extend(unsettled.into_iter().map(|(what, count)| money(format!("{count} {what}"))));
     let unheard: i64 =
         sqlx::query_scalar("SELECT count(*) FROM orders.payment_events WHERE processed_at IS NULL")
             .fetch_one(&mut system.admin(Database::Orders).await?)
@@ -151,7 +179,7 @@ async fn under_way(system: &System, step: &str) -> Result<Vec<Busy>> {
             .context("words of the provider")?;
     if unheard > 0 {
         let what = format!("{unheard} words of the provider not heard");
-        busy.push(Busy { within: TRIED_AGAIN_WITHIN, what });
+        busy.push(news(TRIED_AGAIN_WITHIN, what));
     }
     let mails: i64 =
         sqlx::query_scalar("SELECT count(*) FROM notifications.emails WHERE status IN ('queued', 'sending')")
@@ -159,11 +187,9 @@ async fn under_way(system: &System, step: &str) -> Result<Vec<Busy>> {
             .await
             .context("mails")?;
     if mails > 0 {
-        // One that was under way in a process that ended is taken by another after a minute.
-        let what = format!("{mails} mails are not sent");
-        busy.push(Busy { within: TRIED_AGAIN_WITHIN, what });
+        busy.push(news(NEWS_WITHIN, format!("{mails} mails are not sent")));
     }
-    busy.extend(consumers_behind(system).await?.into_iter().map(soon));
+    busy.extend(consumers_behind(system).await?.into_iter().map(|what| news(NEWS_WITHIN, what)));
     Ok(busy)
 }
 

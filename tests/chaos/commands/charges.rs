@@ -20,6 +20,9 @@ use crate::{provider, report};
 /// How long `orders` runs with a point armed: until it died there and bought on for a while.
 const ARMED: Duration = Duration::from_secs(8);
 
+/// Users who buy by turns.
+const USERS: usize = 5_000;
+
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[arg(long, default_value_t = 1)]
@@ -49,14 +52,13 @@ pub(crate) async fn run(options: &Options) -> Result<usize> {
     let begun = Instant::now();
     let mut buyers = JoinSet::new();
     for index in 0..options.users {
-        let who = if index % 4 == 3 {
-            Who::Guest(index)
-        } else {
-            Who::User(i64::try_from(index).context("too many")? + 2)
-        };
-        let client = Client::new(who, options.seed * 1_000 + index as u64, &session.system, &session.history);
-        let visitor = Visitor { world: Arc::clone(&world), client, orders: Vec::new(), unpaid: Vec::new() };
-        buyers.spawn(Box::pin(buy(visitor, Arc::clone(&left))));
+        buyers.spawn(Box::pin(buy(
+            Arc::clone(&world),
+            options.seed,
+            index,
+            options.users,
+            Arc::clone(&left),
+        )));
     }
     if !options.no_kills {
         kill_at_every_failpoint(&session, &left).await?;
@@ -98,20 +100,31 @@ pub(crate) async fn run(options: &Options) -> Result<usize> {
     Ok(violations)
 }
 
-async fn buy(mut visitor: Visitor, left: Arc<AtomicU64>) {
+/// One checkout after the other, each by somebody else: users by turns, and guests who were never here.
+async fn buy(world: Arc<World>, seed: u64, index: usize, users: usize, left: Arc<AtomicU64>) {
     let take_one = |left: u64| left.checked_sub(1);
+    let mut number = index;
     while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take_one).is_ok() {
-        let variant = visitor.world.variants[visitor.client.draw.usize(0..visitor.world.variants.len())];
+        let who = if number % 4 == 3 { Who::Guest(number) } else { Who::User(user(number)) };
+        let client = Client::new(who, (seed << 32) + number as u64, &world.system, &world.history);
+        let mut visitor =
+            Visitor { world: Arc::clone(&world), client, orders: Vec::new(), unpaid: Vec::new() };
+        let variant = world.variants[visitor.client.draw.usize(0..world.variants.len())];
         visitor.add(variant, 1).await;
         if let Some(order) = visitor.check_out().await {
             visitor.pay(order).await;
         }
-        // An order that is not settled yet is left to the recovery; a few more of them and nobody may order.
+        // What was declined is tried once more. An order that is not settled yet is left to the recovery.
         for order in std::mem::take(&mut visitor.unpaid) {
             visitor.pay_by_card(order, "pm_card_visa").await;
         }
-        visitor.orders.clear();
+        number += users;
     }
+}
+
+/// One of the thousands who have an account; `number` is that of the checkout.
+fn user(number: usize) -> i64 {
+    i64::try_from(number % USERS).expect("a small number") + 2
 }
 
 /// Kills `orders` at each of its failpoints in turn, until nobody buys any more.

@@ -10,21 +10,20 @@ use super::message::Message;
 use super::public::SUBJECTS;
 use crate::store::webhooks::deliveries;
 
-/// Of the first subjects, and of the second: a durable of our oldest server reads one filter.
-const DURABLES: [&str; 2] = ["webhooks", "webhooks-orders"];
+/// One for each of the subjects: a durable of our oldest server reads one filter.
+const DURABLES: [&str; 4] = ["webhooks", "webhooks-orders", "webhooks-payments", "webhooks-stock"];
 const DEADLINE: Duration = Duration::from_secs(5);
 /// Facts taken in at the same time; those about one thing one after the other.
 const CONCURRENCY: usize = 4;
 
 /// Read the facts that may be public. To be read in order: an endpoint is told about one thing in the order in which
 /// deliveries are made, and all facts about one thing come through one of them.
-pub(crate) fn intakes() -> [ConsumerConfig; 2] {
-    let reading = |subjects: &str, durable| ConsumerConfig {
-        filter_subject: subjects.to_owned(),
+pub(crate) fn intakes() -> [ConsumerConfig; 4] {
+    std::array::from_fn(|index| ConsumerConfig {
+        filter_subject: SUBJECTS[index].to_owned(),
         concurrency: CONCURRENCY,
-        ..ConsumerConfig::new(durable)
-    };
-    [reading(SUBJECTS[0], DURABLES[0]), reading(SUBJECTS[1], DURABLES[1])]
+        ..ConsumerConfig::new(DURABLES[index])
+    })
 }
 
 /// One fact, from `durable`.

@@ -34,8 +34,10 @@ pub(super) const PUBLIC_TYPES: [&str; 26] = [
     "payment.refunded",
 ];
 
-/// The subjects of all public facts. What is about one thing is in one of them.
-pub(super) const SUBJECTS: [&str; 2] = ["mc.catalog.>", "mc.orders.>"];
+/// The subjects of all public facts. What is about one thing is in one of them. Carts and counts of stock change all the
+/// time and are nobody else's business: they are not read at all.
+pub(super) const SUBJECTS: [&str; 4] =
+    ["mc.catalog.>", "mc.orders.order.>", "mc.orders.payment.>", "mc.orders.stock.band_changed.>"];
 
 /// The one place that decides what leaves the house. A new fact does not compile until somebody decides about it.
 /// Ids, statuses and amounts only: neither who bought nor what else was said about it.
