@@ -39,6 +39,12 @@ fn said(answer: &Answer) -> (u16, String) {
     }
 }
 
+/// Nothing tells when a coupon is over or used up, so a cart with one is not kept.
+fn has_coupon(cart: &str) -> bool {
+    let cart: Value = serde_json::from_str(cart).unwrap();
+    cart["data"]["cart"]["coupon"].is_object()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn after_every_change_every_cached_read_says_what_the_origin_says() {
     let mut world = Box::pin(World::open()).await;
@@ -52,7 +58,8 @@ async fn after_every_change_every_cached_read_says_what_the_origin_says() {
             let reader = world.reader(READER, None);
             reader.get(read).await;
             let held = reader.get(read).await;
-            assert!(held.is_hit(), "{read} is not cached: {:?} {}", held.headers, held.text());
+            let is_kept = read != "/api/v1/cart" || !has_coupon(&held.text());
+            assert_eq!(held.is_hit(), is_kept, "{read}: {:?} {}", held.headers, held.text());
             before.insert(read.clone(), said(&held));
         }
         let changed = Box::pin(world.make(change.name)).await;
